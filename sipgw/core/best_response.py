@@ -1,0 +1,30 @@
+"""Which of the failures of a fork goes back to the caller (RFC 3261 §16.7 item 6)."""
+
+from dataclasses import dataclass, field
+
+from sipgw.core.failures import Failure
+from sipgw.message.message import Response
+
+_TELLING = frozenset({401, 407, 415, 420, 484})  # within 4xx: those after which the caller can do better
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How one branch ended: with a `response` of its server, or a `failure` of our own finding."""
+
+    status: int
+    response: Response | None = None
+    failure: Failure | None = None
+    details: dict[str, str] = field(default_factory=dict)
+
+
+def best(outcomes: list[Outcome]) -> Outcome:
+    """The outcome to return; `outcomes` is not empty. The first among equals."""
+    return min(outcomes, key=_rank)
+
+
+def _rank(outcome: Outcome) -> tuple[int, int, int]:
+    """6xx first, then the lowest class; in 4xx the telling ones; a server's own answer before one of our making."""
+    status = outcome.status
+    klass = 0 if status >= 600 else status // 100
+    return klass, 0 if status in _TELLING else 1, 0 if outcome.response is not None else 1

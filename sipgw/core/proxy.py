@@ -1,0 +1,237 @@
+"""The proxy core (RFC 3261 §16): transaction user of everything that the gateway receives."""
+
+from collections import Counter
+from typing import Protocol
+
+from sipgw.core.failures import BUSY_RETRY_AFTER, Failure, diagnostics
+from sipgw.core.flow_token import FlowTokens, write_side
+from sipgw.core.forwarding import DIALOG_FORMING, fingerprint, forwarded_copy, via_line
+from sipgw.core.response_context import ResponseContext
+from sipgw.core.routing import Route, Router, Target
+from sipgw.core.validation import Refused, check_loop, check_proxy_require, hops_left
+from sipgw.events import Flow, Hop, Log, Resolve, Send
+from sipgw.message.build import response_to
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.message import Request, Response
+from sipgw.message.uri import parse_uri
+from sipgw.message.values import quote
+from sipgw.transaction.client import ClientTransaction
+from sipgw.transaction.layer import TransactionLayer
+from sipgw.transaction.server import ServerTransaction
+
+MAX_WAITING = 1000  # requests held while a name is looked up; one more is answered 503
+
+
+class LocalServer(Protocol):
+    """What answers requests that are for this server itself: registrar and Front End."""
+
+    def handle(self, transaction: ServerTransaction, now: float) -> None: ...
+
+
+class Proxy:
+    """Validates, routes, forwards, and answers what cannot be forwarded.
+
+    `verbose` turns the informational log line of every dialog-forming request on. `first_response` is how many
+    seconds a pool server has for its first answer before the next one is tried.
+    """
+
+    def __init__(
+        self, layer: TransactionLayer, router: Router, tokens: FlowTokens, fqdn: str, first_response: float = 3.0
+    ) -> None:
+        self.layer = layer
+        self.router = router
+        self.local: LocalServer
+        self.counters: Counter[str] = Counter()
+        self.verbose = True
+        self._tokens = tokens
+        self._fqdn = fqdn
+        self._first_response = first_response
+        self._waiting: dict[str, list[ServerTransaction]] = {}
+        self._waiting_count = 0
+
+    # the transaction layer calls these
+
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        try:
+            self._dispatch(transaction, now)
+        except (MalformedMessage, Refused) as error:
+            self.refuse(transaction, error, now)
+
+    def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        """The ACK to a 2xx has no transaction and gets no answer: it is forwarded or dropped (§16.11, §17.1)."""
+        try:
+            left = hops_left(ack)
+            route = self.router.route(ack, flow, now)
+        except MalformedMessage:
+            left, route = 0, Route()
+        if left == 0 or not route.groups:
+            self.counters["ack_dropped"] += 1
+            return
+        target = route.groups[0][0]
+        hop = target.hops[0]
+        via = via_line(hop.transport, self._sent_by(hop), self.layer.new_branch())
+        copy = forwarded_copy(ack, target.uri, [via], left)
+        self.layer.out.append(Send(copy.encode(), hop))
+
+    def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
+        """A response to nothing: an attack, or later than any timer allows (§16.7 would forward it; RFC 6026 §8 not)."""
+        self.counters["stray_responses"] += 1
+
+    # one request
+
+    def _dispatch(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        if request.method == "CANCEL":
+            self._cancel(transaction, now)
+            return
+        parse_uri(request.uri)  # §16.3 item 2: a scheme we do not speak is 416
+        left = hops_left(request)
+        if left == 0:
+            raise Refused(483, "Max-Forwards is 0")
+        check_proxy_require(request)
+        mark = fingerprint(request)
+        check_loop(request, self.router.own_sent_by, mark)
+        route = self.router.route(request, transaction.flow, now)
+        self._act(transaction, route, left, mark, now)
+
+    def _act(self, transaction: ServerTransaction, route: Route, left: int | None, mark: str, now: float) -> None:
+        if route.groups:
+            context = ResponseContext(self, transaction, route, left, mark)
+            transaction.user = context
+            if transaction.method == "INVITE":
+                transaction.respond(response_to(transaction.request, 100), now)  # §17.2.1: within 200 ms
+            if self.verbose and not route.in_dialog:
+                self._log_forwarded(transaction.request, route)
+            context.start(now)
+        elif route.local:
+            self.local.handle(transaction, now)
+        elif route.unresolved:
+            self._wait_for(route.unresolved, transaction, now)
+        else:
+            assert route.failure is not None
+            self.fail(transaction, route.failure, route.details, now, route.matched)
+
+    def forward(
+        self, context: ResponseContext, request: Request, source: Flow, target: Target, hop: Flow | Hop, now: float
+    ) -> ClientTransaction:
+        """Send one copy of a request to one hop (§16.6)."""
+        branch = self.layer.new_branch() + context.loop_mark
+        top = [via_line(hop.transport, self._sent_by(hop), branch)]
+        if not context.route.in_dialog and request.method in DIALOG_FORMING:
+            top += self._record_route(request, source, target, hop)
+        copy = forwarded_copy(request, target.uri, top, context.hops_left)
+        give_up_after = self._first_response if target.pool is not None else None
+        return self.layer.send_request(context, copy, branch, hop, now, give_up_after)
+
+    def _record_route(self, request: Request, source: Flow, target: Target, hop: Flow | Hop) -> list[str]:
+        """Our Record-Route (§16.6 item 4), one for each side where they reach us differently (RFC 5658)."""
+        pool = target.pool.fqdn if target.pool is not None else ""
+        token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
+        callee = self.router.suffix_for(hop)
+        caller = self.router.suffix_for(source)
+        lines = [f"Record-Route: <sip:{token}@{callee}>"]
+        if caller != callee:
+            lines.append(f"Record-Route: <sip:{token}@{caller}>")
+        return lines
+
+    def _sent_by(self, hop: Flow | Hop) -> str:
+        listener = self.router.listener_towards(hop)
+        return listener.sent_by if listener is not None else self._fqdn
+
+    def _cancel(self, transaction: ServerTransaction, now: float) -> None:
+        """§16.10: answered here, then carried to every branch. With nothing to cancel 481: we hold state for every
+        INVITE that we forward, so one that we do not know was never ours to forward either."""
+        invite = self.layer.find_invite(transaction.request)
+        if invite is None:
+            self.answer(transaction, 481, now)
+            return
+        context = invite.user
+        self.answer(transaction, 200, now)
+        if isinstance(context, ResponseContext):
+            context.cancel(now)
+        elif self._stop_waiting(invite):
+            self.answer(invite, 487, now)
+
+    # names
+
+    def _wait_for(self, name: str, transaction: ServerTransaction, now: float) -> None:
+        if self._waiting_count >= MAX_WAITING:
+            raise Refused(503, "too many requests wait for name resolution", (f"Retry-After: {BUSY_RETRY_AFTER}",))
+        if transaction.method == "INVITE":
+            transaction.respond(response_to(transaction.request, 100), now)
+        self._waiting_count += 1
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append(transaction)
+        if len(waiting) == 1:
+            self.layer.out.append(Resolve(name, name))
+
+    def resolved(self, name: str, hosts: list[str], now: float) -> None:
+        """The addresses of a name that requests wait for are known; an empty list for none."""
+        self.router.addresses[name] = hosts
+        waiting = self._waiting.pop(name, [])
+        self._waiting_count -= len(waiting)
+        for transaction in waiting:
+            self.on_request(transaction, now)
+
+    def _stop_waiting(self, invite: ServerTransaction) -> bool:
+        for waiting in self._waiting.values():
+            if invite in waiting:
+                waiting.remove(invite)
+                self._waiting_count -= 1
+                return True
+        return False
+
+    # answers of our own
+
+    def answer(self, transaction: ServerTransaction, status: int, now: float, headers: tuple[str, ...] = ()) -> None:
+        """A response of ours without diagnostics."""
+        tag = self.layer.new_tag()
+        transaction.respond(response_to(transaction.request, status, to_tag=tag, headers=headers), now)
+
+    def fail(
+        self, transaction: ServerTransaction, failure: Failure, details: dict[str, str], now: float, matched: str = ""
+    ) -> None:
+        """Answer with a failure, its diagnostics, and a log line that says why."""
+        request = transaction.request
+        headers = [diagnostics(failure, self._fqdn, **details)]
+        if failure.status == 503:
+            headers.append(f"Retry-After: {BUSY_RETRY_AFTER}")
+        self._log_failure(request, transaction.flow, failure.status, f"{failure.id} {failure.reason}", details, matched)
+        self.answer(transaction, failure.status, now, tuple(headers))
+
+    def refuse(self, transaction: ServerTransaction, error: MalformedMessage | Refused, now: float) -> None:
+        """Answer a request that breaks a rule."""
+        headers = error.headers if isinstance(error, Refused) else ()
+        warning = f"Warning: 399 {self._fqdn} {quote(error.reason)}"  # §20.43: for whoever looks at the trace
+        self._log_failure(transaction.request, transaction.flow, error.status, error.reason, {}, "")
+        self.answer(transaction, error.status, now, (*headers, warning))
+
+    # what people read
+
+    def note_unreachable(self, hop: Flow | Hop, reason: str) -> None:
+        self.counters["unreachable"] += 1
+        self.layer.out.append(Log("warning", "next hop failed", {"hop": str(hop), "reason": reason}))
+
+    def _log_forwarded(self, request: Request, route: Route) -> None:
+        targets = [f"{target.label} at {target.hops[0]}" for group in route.groups for target in group]
+        fields = {**_who(request), "matched": route.matched, "to": ", ".join(targets)}
+        self.layer.out.append(Log("info", "forwarded", fields))
+
+    def _log_failure(
+        self, request: Request, flow: Flow, status: int, reason: str, details: dict[str, str], matched: str
+    ) -> None:
+        self.counters[f"answered_{status}"] += 1
+        fields = {**_who(request), "source": str(flow), "status": status, "reason": reason, **details}
+        if matched:
+            fields["matched"] = matched
+        self.layer.out.append(Log("warning", "request failed", fields))
+
+
+def _who(request: Request) -> dict[str, object]:
+    return {
+        "method": request.method,
+        "uri": request.uri,
+        "from": (request.first("from") or "").partition(";")[0],
+        "call_id": request.call_id,
+    }
+

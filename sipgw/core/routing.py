@@ -1,0 +1,334 @@
+"""Where a request goes (RFC 3261 §16.4, §16.5 and the order that the gateway fixes).
+
+Own Route popped, then: inside a dialog by the flow token; R-URI domain served here, else refused; endpoint registry;
+location service; nobody.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from itertools import groupby
+
+from sipgw.core.failures import (
+    FOREIGN_DOMAIN,
+    NO_ADDRESS,
+    NO_USER,
+    NOT_ENABLED,
+    NOT_SIGNED_IN,
+    STALE_ROUTE,
+    Failure,
+)
+from sipgw.core.flow_token import FlowTokens, Side, checksum
+from sipgw.core.location import Binding, LocationService
+from sipgw.events import Flow, Hop, Listener
+from sipgw.message.message import Request
+from sipgw.message.uri import SipUri, parse_uri
+from sipgw.message.values import host_port, parse_name_addr
+from sipgw.registry import Pool, Registry
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(slots=True)
+class Target:
+    """Somewhere to forward to: `hops` are tried in order; `uri` replaces the Request-URI, None leaves it (§16.6 item 2).
+
+    `label` names it for people; `pool` is set when it is a Persistent Chat pool.
+    """
+
+    hops: list[Flow | Hop]
+    label: str
+    uri: str | None = None
+    pool: Pool | None = None
+    route: str = ""
+
+
+@dataclass(slots=True)
+class Route:
+    """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (this server answers),
+    `failure` (with `details` for the diagnostics), or `unresolved`, a name whose addresses are needed first."""
+
+    groups: list[list[Target]] = field(default_factory=list)
+    local: bool = False
+    failure: Failure | None = None
+    unresolved: str = ""
+    details: dict[str, str] = field(default_factory=dict)
+    matched: str = ""
+    in_dialog: bool = False
+
+
+@dataclass(frozen=True)
+class RoutingSettings:
+    """`domains` in lower case; `trusted` networks whose servers may relay to foreign domains."""
+
+    fqdn: str
+    domains: frozenset[str]
+    trusted: tuple[Network, ...] = ()
+
+
+class Router:
+    """Decides; holds nothing but references to the tables it looks things up in.
+
+    `flows` maps the id of every live connection to its flow; `addresses` caches what names resolved to, an empty list
+    for names that did not.
+    """
+
+    def __init__(
+        self,
+        settings: RoutingSettings,
+        listeners: list[Listener],
+        registry: Registry,
+        location: LocationService,
+        tokens: FlowTokens,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._location = location
+        self._tokens = tokens
+        self.flows: dict[int, Flow] = {}
+        self.addresses: dict[str, list[str]] = {}
+        self.listeners: list[Listener] = []
+        self._own_names: set[str] = set()
+        self._own_suffixes: set[str] = set()
+        self.own_sent_by: frozenset[str] = frozenset()
+        self.set_listeners(listeners)
+
+    def set_listeners(self, listeners: list[Listener]) -> None:
+        self.listeners = listeners
+        self._own_names = {self._settings.fqdn.lower()}
+        for listener in listeners:
+            self._own_names |= {listener.sent_by.lower(), host_port(listener.host, listener.port).lower()}
+        self._own_suffixes = {route_suffix(listener) for listener in listeners}
+        self.own_sent_by = frozenset(listener.sent_by.lower() for listener in listeners)
+
+    def listener_for(self, transport: str, ipv6: bool = False) -> Listener | None:
+        """The listener whose address stands for us towards a hop: same transport, same family where there is a choice."""
+        same = [listener for listener in self.listeners if listener.transport == transport]
+        for listener in same:
+            if (":" in listener.host) == ipv6:
+                return listener
+        return (same or self.listeners or [None])[0]  # type: ignore[list-item]
+
+    def listener_towards(self, to: Flow | Hop) -> Listener | None:
+        """The listener that stands for us towards a peer: the one it came in by, else one of the hop's transport."""
+        if isinstance(to, Flow) and to.listener is not None:
+            return to.listener
+        return self.listener_for(to.transport, ":" in to.host)
+
+    def suffix_for(self, to: Flow | Hop) -> str:
+        """What follows the @ of a Record-Route URI by which this peer reaches us."""
+        listener = self.listener_towards(to)
+        return route_suffix(listener) if listener is not None else f"{self._settings.fqdn};lr"
+
+    def route(self, request: Request, flow: Flow, now: float) -> Route:
+        """Decide on a validated request. Pops our own Route values. Raises MalformedMessage for unreadable URIs."""
+        token = self._pop_own_routes(request)
+        if token:
+            return self._inside_dialog(token, request, now)
+        uri = parse_uri(request.uri)
+        if "route" in request.index:
+            return self._preloaded_route(request, flow)
+        if self.is_self(uri):
+            return Route(local=True)
+        if uri.host in self._settings.domains:
+            return self._in_domain(request, uri, now)
+        return self._elsewhere(request, uri, flow)
+
+    def is_self(self, uri: SipUri) -> bool:
+        """Whether a URI names this server and no user of it."""
+        if uri.user is not None:
+            return False
+        return uri.host in self._settings.domains or host_port(uri.host, uri.port).lower() in self._own_names
+
+    def _pop_own_routes(self, request: Request) -> str:
+        """Remove Route values that name us (§16.4); the token that the last of them carries, "" without one.
+
+        A strict router before us puts our Route into the Request-URI instead; that is put right first.
+        """
+        if "@" in request.uri and self._own_token(f"<{request.uri}>"):
+            self._undo_strict_routing(request)
+        token = ""
+        while "route" in request.index:
+            value = request.values("route")[0]
+            own = self._own_token(value)
+            if own is None:
+                break
+            token = own or token
+            request.drop_first("route")
+        return token
+
+    def _undo_strict_routing(self, request: Request) -> None:
+        routes = request.values("route")
+        if not routes:
+            return
+        ours = request.uri
+        at = request.index["route"]
+        kept = [
+            (line, name) for line, name in zip(request.lines, request.names, strict=True) if name != "route"
+        ]
+        kept[at:at] = [(f"Route: {value}", "route") for value in [f"<{ours}>", *routes[:-1]]]
+        request.set_lines(parse_name_addr(routes[-1]).uri, kept)
+
+    def _own_token(self, value: str) -> str | None:
+        """The user part of a Route value that names us, None for somebody else's."""
+        at, end = value.find("@"), value.find(">")
+        if value.startswith("<sip:") and at > 0 and value[at + 1 : end] in self._own_suffixes:
+            return value[5:at]
+        uri = parse_uri(parse_name_addr(value).uri)
+        ours = host_port(uri.host, uri.port).lower() in self._own_names
+        return (uri.user or "") if ours else None
+
+    def _inside_dialog(self, token: str, request: Request, now: float) -> Route:
+        try:
+            side = self._tokens.towards(token, request.call_id, request.from_tag, request.to_tag)
+        except ValueError:
+            side = None
+        if side is None:
+            return Route(failure=STALE_ROUTE, details={"detail": "the flow token in Route is not ours for this dialog"})
+        hop = self._hop_of(side, request, now)
+        if hop is None:
+            return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user did not return"})
+        return Route(groups=[[Target([hop], str(hop))]], in_dialog=True)
+
+    def _hop_of(self, side: Side, request: Request, now: float) -> Flow | Hop | None:
+        if side.cid:
+            return self.flows.get(side.cid) or self._returned(request, now)
+        if side.datagram:
+            return Flow("UDP", side.host, side.port, self.listener_for("UDP", ":" in side.host))
+        if not side.transport:
+            return None
+        pool = self._pool_by_checksum(side.pool)
+        if side.transport == "TLS" and pool is None:
+            return None  # there is no name left to hold the server to
+        return Hop(side.transport, side.host, side.port, pool.fqdn if pool and side.transport == "TLS" else "")
+
+    def _returned(self, request: Request, now: float) -> Flow | None:
+        """A user whose connection broke and who signed in again: the GRUU in the Request-URI finds the new one."""
+        uri = parse_uri(request.uri)
+        opaque = uri.params.get("opaque")
+        binding = self._location.by_gruu(uri.aor, opaque, now) if opaque else None
+        return binding.flow if binding is not None else None
+
+    def _pool_by_checksum(self, wanted: int) -> Pool | None:
+        return next((pool for pool in self._registry.pools if wanted and checksum(pool.fqdn) == wanted), None)
+
+    def _preloaded_route(self, request: Request, flow: Flow) -> Route:
+        """A Route that leads elsewhere, outside a dialog of ours: only a trusted peer may use us to get there."""
+        if not self.trusts(flow):
+            return Route(failure=FOREIGN_DOMAIN, details={"detail": "Route leads to another server"})
+        uri = parse_uri(parse_name_addr(request.values("route")[0]).uri)
+        return self._to_uri(uri, None)
+
+    def _in_domain(self, request: Request, uri: SipUri, now: float) -> Route:
+        if request.method == "REGISTER":
+            return Route(local=True)
+        endpoint = self._registry.find(uri.user or "", uri.host)
+        if endpoint is not None and not endpoint.enabled:
+            return Route(failure=NOT_ENABLED, matched=endpoint.sip_address)
+        pool = self._registry.pool_for(uri.user or "", uri.host)
+        if pool is not None:
+            return self._to_pool(pool, f"endpoint {endpoint.sip_address}" if endpoint else f"pool {pool.fqdn}")
+        if self._addresses_own_service(request, uri):
+            return Route(local=True)
+        return self._to_user(uri, now)
+
+    @staticmethod
+    def _addresses_own_service(request: Request, uri: SipUri) -> bool:
+        """SUBSCRIBE and SERVICE that users address to themselves are for the Front End."""
+        if request.method not in ("SUBSCRIBE", "SERVICE"):
+            return False
+        return parse_uri(parse_name_addr(request.first("from") or "").uri).aor == uri.aor
+
+    def _to_pool(self, pool: Pool, matched: str) -> Route:
+        hops: list[Flow | Hop] = []
+        for server in pool.servers:
+            hosts = [server.host] if is_address(server.host) else self.addresses.get(server.host.lower())
+            if hosts is None:
+                return Route(unresolved=server.host.lower(), matched=matched)
+            name = pool.fqdn if server.transport == "TLS" else ""
+            hops += [Hop(server.transport, host, server.port, name) for host in hosts]
+        if not hops:
+            names = " ".join(server.host for server in pool.servers)
+            return Route(failure=NO_ADDRESS, details={"detail": f"no address for {names}"}, matched=matched)
+        return Route(groups=[[Target(hops, f"pool {pool.fqdn}", pool=pool)]], matched=matched)
+
+    def _to_user(self, uri: SipUri, now: float) -> Route:
+        opaque = uri.params.get("opaque")
+        if opaque and "gruu" in uri.params:
+            one = self._location.by_gruu(uri.aor, opaque, now)
+            bindings = [one] if one is not None else []
+        else:
+            bindings = self._location.bindings(uri.aor, now)
+        if not bindings:
+            failure = NOT_SIGNED_IN if self._location.known(uri.aor) else NO_USER
+            return Route(failure=failure, details={"detail": f"no endpoint and no live registration for {uri.aor}"})
+        groups = [list(group) for _, group in groupby(bindings, key=lambda binding: binding.q)]
+        found = [[target for target in map(self._binding_target, group) if target] for group in groups]
+        found = [group for group in found if group]
+        if not found:
+            return Route(failure=NOT_SIGNED_IN, details={"detail": f"{uri.aor} has no connection to reach it by"})
+        return Route(groups=found, matched=f"user {uri.aor}")
+
+    def _binding_target(self, binding: Binding) -> Target | None:
+        """A client's own connection while it lives; else the address of its Contact, if it registered by datagram.
+
+        A datagram goes to the Contact's address when that is where the REGISTER came from, else back to the source: a
+        Contact behind NAT is not reachable, and one that names a third party must not aim our traffic at it.
+        """
+        hops: list[Flow | Hop] = []
+        if binding.flow is not None:
+            hops = [binding.flow]
+        else:
+            transport, _, address = binding.received.partition(":")
+            host, _, port = address.rpartition(":")
+            uri = parse_uri(binding.contact)
+            same = uri.host == host
+            dialled = transport.upper() if uri.transport in ("", transport.upper()) else uri.transport
+            if dialled not in ("UDP", "TCP"):
+                return None  # nobody can dial back into a client's TLS connection
+            hops = [Hop(dialled, host, (uri.port or 5060) if same else int(port))]
+        return Target(hops, f"user {binding.aor}", uri=binding.contact, route=binding.path)
+
+    def _elsewhere(self, request: Request, uri: SipUri, flow: Flow) -> Route:
+        """A Request-URI outside our domains: a pool server named by address, or a trusted peer that may relay."""
+        for pool in self._registry.pools:
+            for server in pool.servers:
+                if server.host.lower() == uri.host and server.port == uri.port:
+                    return self._to_pool(pool, f"pool {pool.fqdn}")
+        own = host_port(uri.host, uri.port).lower() in self._own_names
+        if own and uri.user is not None:
+            return Route(failure=NO_USER, details={"detail": f"{uri.host} serves {', '.join(self._settings.domains)}"})
+        if self.trusts(flow):
+            return self._to_uri(uri, None)
+        return Route(failure=FOREIGN_DOMAIN, details={"detail": f"{uri.host} is not served here"})
+
+    def _to_uri(self, uri: SipUri, pool: Pool | None) -> Route:
+        hosts = [uri.host] if is_address(uri.host) else self.addresses.get(uri.host)
+        if hosts is None:
+            return Route(unresolved=uri.host)
+        if not hosts:
+            return Route(failure=NO_ADDRESS, details={"detail": f"no address for {uri.host}"})
+        transport = uri.transport or ("TLS" if uri.scheme == "sips" else "UDP")
+        port = uri.port or (5061 if transport == "TLS" else 5060)
+        name = uri.host if transport == "TLS" else ""
+        return Route(groups=[[Target([Hop(transport, host, port, name) for host in hosts], str(uri), pool=pool)]])
+
+    def trusts(self, flow: Flow) -> bool:
+        address = ip_address(flow.host.partition("%")[0])
+        return any(address in network for network in self._settings.trusted)
+
+
+def route_suffix(listener: Listener) -> str:
+    """What follows the @ in the Record-Route URI of a listener."""
+    transport = "" if listener.transport == "UDP" else f";transport={listener.transport.lower()}"
+    return f"{listener.sent_by}{transport};lr"
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is a numeric address rather than a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+

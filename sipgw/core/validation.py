@@ -1,0 +1,51 @@
+"""What a request must be before it is proxied (RFC 3261 §16.3)."""
+
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.message import Request
+from sipgw.message.values import MAGIC_COOKIE, parse_via
+
+# Option tags that real clients put into Proxy-Require and that need nothing of a proxy but to pass them on.
+SUPPORTED = frozenset({"ms-benotify", "gruu-10", "ms-sender", "path", "gruu", "outbound"})
+
+
+class Refused(Exception):
+    """A request that is answered with an error by ourselves: `status` and whole header lines for the answer."""
+
+    def __init__(self, status: int, reason: str, headers: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+
+def hops_left(request: Request) -> int | None:
+    """Max-Forwards, None when absent (§16.3 item 3). Raises MalformedMessage."""
+    text = request.first("max-forwards")
+    if text is None:
+        return None
+    if not text.isdecimal() or not text.isascii() or len(text) > 3 or int(text) > 255:
+        raise MalformedMessage(f"Max-Forwards is not a number up to 255: {text[:20]!r}", 400, request)
+    return int(text)
+
+
+def check_proxy_require(request: Request) -> None:
+    """§16.3 item 5. Raises Refused (420) naming what we do not know."""
+    if "proxy-require" not in request.index:
+        return
+    unknown = [tag for tag in request.values("proxy-require") if tag.lower() not in SUPPORTED]
+    if unknown:
+        raise Refused(420, f"Proxy-Require {', '.join(unknown)}", (f"Unsupported: {', '.join(unknown)}",))
+
+
+def check_loop(request: Request, sent_by: frozenset[str], fingerprint: str) -> None:
+    """§16.3 item 4 with RFC 5393 §4.2: a request of the same fingerprint that already passed here. Raises Refused (482).
+
+    One that came by with another fingerprint is a spiral, and legal.
+    """
+    values = request.values("via")
+    if len(values) < 2:
+        return
+    for value in values[1:]:
+        via = parse_via(value)
+        if via.sent_by.lower() in sent_by and via.branch.startswith(MAGIC_COOKIE) and via.branch.endswith(fingerprint):
+            raise Refused(482, "the request came back unchanged")

@@ -1,0 +1,116 @@
+"""The gateway without its sockets: everything that comes in goes through here, and a list of outputs comes back.
+
+Wiring only. Times are seconds of one monotonic clock that the caller reads; nothing below this line reads another.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+
+from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
+from sipgw.core.flow_token import FlowTokens
+from sipgw.core.location import Binding, LocationService
+from sipgw.core.proxy import Proxy
+from sipgw.core.registrar import Registrar, RegistrarSettings
+from sipgw.core.routing import Network, Router, RoutingSettings
+from sipgw.events import Flow, Hop, Listener, Output, Persist
+from sipgw.frontend.local import FrontEnd
+from sipgw.frontend.registration import Registration
+from sipgw.registry import Registry
+from sipgw.transaction.layer import TransactionLayer
+from sipgw.transaction.stack import Stack
+from sipgw.transaction.timers import TimerValues
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What the engine needs to know of the configuration. `domains` in lower case; `secret` at least 16 random bytes,
+    the same after a restart; `first_response` in seconds."""
+
+    fqdn: str
+    domains: frozenset[str]
+    secret: bytes
+    trusted: tuple[Network, ...] = ()
+    timers: TimerValues = TimerValues()
+    registrar: RegistrarSettings = RegistrarSettings()
+    max_transactions: int = 100_000
+    max_bindings: int = 1_000_000
+    first_response: float = 3.0
+    verbose: bool = True
+
+
+@dataclass(slots=True)
+class Sizes:
+    """How much state there is."""
+
+    server_transactions: int
+    client_transactions: int
+    timers: int
+    bindings: int
+    connections: int
+    extra: dict[str, int] = field(default_factory=dict)
+
+
+class Engine(Stack):
+    """`receive`, `handle_timers` and the reports of the shell each return the outputs to perform, in order."""
+
+    def __init__(self, settings: EngineSettings, registry: Registry, listeners: list[Listener], random: Random) -> None:
+        overloaded = (diagnostics(OVERLOADED, settings.fqdn), f"Retry-After: {BUSY_RETRY_AFTER}")
+        tokens = FlowTokens(settings.secret)
+        routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
+        self.location = LocationService(settings.max_bindings)
+        self.router = Router(routing, listeners, registry, self.location, tokens)
+        super().__init__(TransactionLayer(settings.timers, random, settings.max_transactions, overloaded))
+        self.proxy = Proxy(self.layer, self.router, tokens, settings.fqdn, settings.first_response)
+        self.proxy.verbose = settings.verbose
+        registrar = Registrar(self.location, settings.registrar)
+        self._registration = Registration(self.proxy, registrar, self.location, registry, settings.domains)
+        self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
+        self.layer.user = self.proxy
+        self.proxy.counters = self.counters
+
+    def load_bindings(self, rows: Iterable[tuple[object, ...]]) -> None:
+        """Take over stored bindings (rows as `location.ROW`, expiry on the engine's clock)."""
+        for row in rows:
+            self.location.add(Binding(row))
+
+    def connected(self, flow: Flow) -> None:
+        """A connection is up."""
+        self.router.flows[flow.cid] = flow
+
+    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
+        """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
+        self.router.flows.pop(flow.cid, None)
+        self.location.connection_lost(flow.cid)
+        return super().connection_lost(flow, hop, reason, now)
+
+    def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]:
+        """The answer to a Resolve."""
+        self.proxy.resolved(key, hosts, now)
+        return self.outputs()
+
+    def persisted(self, key: int, error: str | None, now: float) -> list[Output]:
+        """The answer to a Persist."""
+        self._registration.persisted(key, error, now)
+        return self.outputs()
+
+    def handle_timers(self, now: float) -> list[Output]:
+        """Do what is due."""
+        outputs = super().handle_timers(now)
+        expired = self.location.expire(now)
+        if expired:
+            deletes = [(binding.aor, binding.contact) for binding in expired]
+            outputs.append(Persist(0, deletes=deletes))
+        return outputs
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timers` has something to do next; None for never."""
+        deadline, expiry = super().next_deadline(), self.location.next_expiry()
+        if deadline is None or expiry is None:
+            return deadline if expiry is None else expiry
+        return min(deadline, expiry)
+
+    def sizes(self) -> Sizes:
+        servers, clients = self.layer.size
+        timers = len(self.layer.timers)
+        return Sizes(servers, clients, timers, self.location.count, len(self.router.flows))

@@ -1,0 +1,120 @@
+"""The words between the engine and its shell: where messages come from and go to, and what the shell is asked to do.
+
+Plain data. The engine returns a list of outputs for every input; only the shell performs them, in order.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts when TLS verification refused the peer
+
+
+class Listener:
+    """An address that the gateway listens on. `port` is the bound one; `sent_by` is how Via and Record-Route name it."""
+
+    __slots__ = ("host", "port", "sent_by", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, sent_by: str) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.sent_by = sent_by
+
+    def __str__(self) -> str:
+        return f"{self.transport.lower()}:{self.host}:{self.port}"
+
+
+class Flow:
+    """One way to reach a peer: a datagram address behind a listener, or one connection (`cid` > 0).
+
+    `transport` is "UDP", "TCP" or "TLS"; `host` and `port` are the peer's; `listener` is None on a connection that we
+    opened. A connection's id is never reused, across restarts included.
+    """
+
+    __slots__ = ("cid", "host", "listener", "port", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, listener: Listener | None, cid: int = 0) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.listener = listener
+        self.cid = cid
+
+    @property
+    def reliable(self) -> bool:
+        return self.transport != "UDP"
+
+    def __str__(self) -> str:
+        return f"{self.transport.lower()}:{self.host}:{self.port}"
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Hop:
+    """A next hop to be reached by address: the shell opens or reuses a connection, or sends a datagram.
+
+    `server_name` is the name that a TLS peer must prove, "" where TLS is not used.
+    """
+
+    transport: str
+    host: str
+    port: int
+    server_name: str = ""
+
+    @property
+    def reliable(self) -> bool:
+        return self.transport != "UDP"
+
+    def __str__(self) -> str:
+        return f"{self.transport.lower()}:{self.host}:{self.port}"
+
+
+class Send:
+    """Put `data` on the wire towards `to`. A failure is reported to `engine.send_failed(key, ...)` when `key` is set."""
+
+    __slots__ = ("data", "key", "to")
+
+    def __init__(self, data: bytes, to: Flow | Hop, key: str = "") -> None:
+        self.data = data
+        self.to = to
+        self.key = key
+
+
+@dataclass(slots=True)
+class Resolve:
+    """Look up the addresses of `name`; answer with `engine.resolved(key, hosts, now)`, an empty list for none."""
+
+    key: str
+    name: str
+
+
+@dataclass(slots=True)
+class Persist:
+    """Make rows of the location service durable; answer with `engine.persisted(key, error, now)`.
+
+    `puts` are rows in the order of `sipgw.core.location.ROW` with times of the engine's clock; `deletes` are
+    (aor, contact) pairs. Deletes go first.
+    """
+
+    key: int
+    puts: list[tuple[Any, ...]] = field(default_factory=list)
+    deletes: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Close:
+    """Close a connection whose peer broke the framing."""
+
+    cid: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Log:
+    """Something an operator would want to read. `level` is a name known to logging; `fields` are plain values."""
+
+    level: str
+    event: str
+    fields: dict[str, Any]
+
+
+Output = Send | Resolve | Persist | Close | Log

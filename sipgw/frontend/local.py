@@ -1,0 +1,90 @@
+"""The requests that this server answers itself: REGISTER, a user's SUBSCRIBE and SERVICE to itself, OPTIONS to us."""
+
+from typing import TYPE_CHECKING
+
+from sipgw.events import Listener
+from sipgw.frontend import notifications
+from sipgw.frontend.registration import Registration
+from sipgw.frontend.signin import EVENT_PACKAGES
+from sipgw.message.build import response_to
+from sipgw.message.message import Request
+from sipgw.message.uri import parse_uri
+from sipgw.message.values import parse_name_addr
+from sipgw.registry import Registry
+from sipgw.transaction.server import ServerTransaction
+
+if TYPE_CHECKING:
+    from sipgw.core.proxy import Proxy
+
+ALLOWED = "REGISTER, SUBSCRIBE, SERVICE, OPTIONS"
+MAX_SUBSCRIPTION = 7200  # seconds
+_DOCUMENT = "application/{}+xml"
+
+
+class FrontEnd:
+    def __init__(self, proxy: "Proxy", registration: Registration, registry: Registry) -> None:
+        self._proxy = proxy
+        self._registration = registration
+        self._registry = registry
+
+    def handle(self, transaction: ServerTransaction, now: float) -> None:
+        """Answer a request that was routed to this server. Raises MalformedMessage or Refused."""
+        method = transaction.method
+        if method == "REGISTER":
+            self._registration.handle(transaction, now)
+        elif method == "SUBSCRIBE":
+            self._subscribe(transaction, now)
+        elif method == "SERVICE":
+            self._proxy.answer(transaction, 200, now)  # publications are taken and not kept: there is no presence here
+        elif method == "OPTIONS":
+            self._proxy.answer(transaction, 200, now, (f"Allow: {ALLOWED}", "Accept: application/sdp"))
+        else:
+            self._proxy.answer(transaction, 405, now, (f"Allow: {ALLOWED}",))
+
+    def _subscribe(self, transaction: ServerTransaction, now: float) -> None:
+        """A subscription to oneself: the first notification rides on the 200 (ms-piggyback-first-notify).
+
+        pidgin-sipe starts group chat only when it has processed the provisioning document.
+        """
+        request = transaction.request
+        package = (request.first("event") or "").partition(";")[0].strip()
+        if package.lower() not in {known.lower() for known in EVENT_PACKAGES}:
+            self._proxy.answer(transaction, 489, now, (f"Allow-Events: {','.join(EVENT_PACKAGES)}",))
+            return
+        expires = _expires(request)
+        body, content_type = self._document(request, package.lower())
+        state = f"active;expires={expires}" if expires else "terminated;expires=0"
+        headers = [
+            f"Contact: <{self._contact(transaction.flow.listener, transaction.flow.transport)}>",
+            f"Expires: {expires}",
+            f"Event: {package}",
+            f"subscription-state: {state}",
+            "ms-piggyback-cseq: 1",
+            "Supported: ms-benotify, ms-piggyback-first-notify",
+        ]
+        tag = self._proxy.layer.new_tag()
+        response = response_to(
+            request, 200, to_tag=tag, headers=headers, body=body.encode(), content_type=content_type
+        )
+        transaction.respond(response, now)
+
+    def _document(self, request: Request, package: str) -> tuple[str, str]:
+        """Body and content type of the first notification, empty where the package has nothing to tell."""
+        if package == "vnd-microsoft-provisioning-v2":
+            return notifications.provisioning(self._registry), _DOCUMENT.format("vnd-microsoft-roaming-provisioning-v2")
+        if package == "vnd-microsoft-roaming-contacts":
+            return notifications.roaming_contacts(), _DOCUMENT.format(package)
+        if package == "vnd-microsoft-roaming-self":
+            user = parse_uri(parse_name_addr(request.first("from") or "").uri)
+            return notifications.roaming_self(f"sip:{user.aor}"), _DOCUMENT.format(package)
+        return "", ""
+
+    def _contact(self, listener: Listener | None, transport: str) -> str:
+        where = listener or self._proxy.router.listener_for(transport)
+        sent_by = where.sent_by if where is not None else "invalid"
+        return f"sip:{sent_by};transport={transport.lower()}"
+
+
+def _expires(request: Request) -> int:
+    text = request.first("expires")
+    return min(int(text), MAX_SUBSCRIPTION) if text and text.isdecimal() and len(text) < 11 else MAX_SUBSCRIPTION

@@ -1,0 +1,261 @@
+"""Header values: Via, name-addr with parameters, CSeq, comma lists (RFC 3261 §20, §25.1)."""
+
+from typing import NamedTuple
+
+from sipgw.message.errors import MalformedMessage
+
+MAGIC_COOKIE = "z9hG4bK"  # §8.1.1.7
+
+
+class CSeq(NamedTuple):
+    number: int
+    method: str
+
+
+class Via:
+    """One Via value. `sent_by` is host[:port] as written; `host` is without brackets; `port` 0 when none is given."""
+
+    __slots__ = ("host", "params", "port", "sent_by", "transport")
+
+    def __init__(
+        self, transport: str, sent_by: str, host: str, port: int, params: list[tuple[str, str | None]]
+    ) -> None:
+        self.transport = transport
+        self.sent_by = sent_by
+        self.host = host
+        self.port = port
+        self.params = params
+
+    def param(self, name: str) -> str | None:
+        """The value of a parameter; "" when it stands without one; None when absent."""
+        for key, value in self.params:
+            if key == name or key.lower() == name:
+                return value or ""
+        return None
+
+    @property
+    def branch(self) -> str:
+        return self.param("branch") or ""
+
+    def encode(self) -> str:
+        tail = "".join([f";{key}" if value is None else f";{key}={value}" for key, value in self.params])
+        return f"SIP/2.0/{self.transport} {self.sent_by}{tail}"
+
+
+class NameAddr:
+    """A From, To, Contact, Route or Record-Route value: display name, URI text, header parameters.
+
+    `display` is unquoted Latin-1 text; `params` keys are in lower case, values as written (quotes kept) or None.
+    """
+
+    __slots__ = ("display", "params", "uri")
+
+    def __init__(self, display: str, uri: str, params: dict[str, str | None]) -> None:
+        self.display = display
+        self.uri = uri
+        self.params = params
+
+    @property
+    def tag(self) -> str:
+        return self.params.get("tag") or ""
+
+
+def split_list(text: str, separator: str = ",") -> list[str]:
+    """Split at separators outside quoted strings and angle brackets; parts are stripped, empty ones dropped."""
+    if separator not in text:
+        return [text] if text else []
+    if '"' not in text and "<" not in text:
+        return [part for part in (piece.strip() for piece in text.split(separator)) if part]
+    parts, start = [], 0
+    for at in _separators(text, separator):
+        parts.append(text[start:at].strip())
+        start = at + 1
+    parts.append(text[start:].strip())
+    return [part for part in parts if part]
+
+
+def _separators(text: str, separator: str) -> list[int]:
+    found: list[int] = []
+    quoted = bracketed = escaped = False
+    for at, char in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = char == "\\"
+            quoted = char != '"'
+        elif char == '"':
+            quoted = True
+        elif char == "<":
+            bracketed = True
+        elif char == ">":
+            bracketed = False
+        elif char == separator and not bracketed:
+            found.append(at)
+    return found
+
+
+def parse_params(text: str) -> list[tuple[str, str | None]]:
+    """`;a=1;b` to [("a", "1"), ("b", None)]; order, case and quotes as written."""
+    params: list[tuple[str, str | None]] = []
+    pieces = split_list(text, ";") if '"' in text else text.split(";")
+    for piece in pieces:
+        key, equals, value = piece.partition("=")
+        key = key.strip()
+        if key:
+            params.append((key, value.strip() if equals else None))
+    return params
+
+
+def parse_via(text: str) -> Via:
+    """The first Via value of a header line. Raises MalformedMessage."""
+    if "," in text:
+        text = split_list(text)[0] if split_list(text) else ""
+    main, _, tail = text.partition(";")
+    words = main.split()
+    if len(words) != 2:
+        words = _rejoin_protocol(main)
+    protocol, sent_by = words
+    if protocol[:8].upper() != "SIP/2.0/" or len(protocol) == 8:
+        raise MalformedMessage(f"Via is not SIP/2.0: {protocol[:30]!r}")
+    host, port = split_host_port(sent_by)
+    return Via(protocol[8:], sent_by, host, port, parse_params(tail) if tail else [])
+
+
+def _rejoin_protocol(main: str) -> list[str]:
+    """White space around the slashes and the colon is legal (§25.1 SLASH, COLON): `SIP / 2.0 / UDP host : 5060`."""
+    words = main.replace("/", " / ").replace(":", " : ").split()
+    text = "".join(words[:5])
+    rest = "".join(words[5:])
+    if len(words) < 6 or words[1] != "/" or words[3] != "/" or "[" in rest:
+        raise MalformedMessage(f"not a Via: {main[:60]!r}")
+    return [text, rest]
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """`host`, `host:port`, `[v6]`, `[v6]:port` to (host without brackets, port or 0). Raises MalformedMessage."""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        port_text = rest[1:] if rest.startswith(":") else rest
+        bad = not closed or (rest != "" and not rest.startswith(":"))
+    else:
+        host, _, port_text = text.partition(":")
+        bad = False
+    if bad or not host or (port_text and not _is_port(port_text)):
+        raise MalformedMessage(f"not host[:port]: {text[:60]!r}")
+    return host, int(port_text) if port_text else 0
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) <= 5 and 0 < int(text) <= 65535
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URI or Via: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def host_port(host: str, port: int) -> str:
+    return f"{bracketed(host)}:{port}" if port else bracketed(host)
+
+
+def parse_name_addr(text: str) -> NameAddr:
+    """A name-addr or addr-spec with header parameters (§20.10: without brackets, all parameters are the header's).
+
+    Raises MalformedMessage.
+    """
+    opening = _opening_bracket(text)
+    if opening < 0:
+        uri, _, tail = text.partition(";")
+        if not uri.strip() or any(char in uri for char in ' ?,"'):
+            raise MalformedMessage(f"not an address: {text[:60]!r}")
+        return NameAddr("", uri.strip(), _param_dict(tail))
+    closing = text.find(">", opening)
+    if closing < 0:
+        raise MalformedMessage(f"no closing > in an address: {text[:60]!r}")
+    tail = text[closing + 1 :].strip()
+    if tail and not tail.startswith(";"):
+        raise MalformedMessage(f"text after > in an address: {text[:60]!r}")
+    return NameAddr(_display(text[:opening].strip()), text[opening + 1 : closing].strip(), _param_dict(tail))
+
+
+def _opening_bracket(text: str) -> int:
+    """Where the URI's `<` stands, skipping a quoted display name, which may hold one too."""
+    if not text.lstrip().startswith('"'):
+        return text.find("<")
+    closing = _closing_quote(text, text.index('"'))
+    opening = text.find("<", closing)
+    if closing < 0 or opening < 0:
+        raise MalformedMessage(f"unbalanced quotes in an address: {text[:60]!r}")
+    return opening
+
+
+def _closing_quote(text: str, opening: int) -> int:
+    at = opening + 1
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == '"':
+            return at
+        at += 1
+    return -1
+
+
+def _display(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    closing = _closing_quote(text, 0)
+    inner = text[1:closing]
+    if "\\" not in inner:
+        return inner
+    out, escaped = [], False
+    for char in inner:
+        if escaped or char != "\\":
+            out.append(char)
+            escaped = False
+        else:
+            escaped = True
+    return "".join(out)
+
+
+def _param_dict(tail: str) -> dict[str, str | None]:
+    return {key.lower(): value for key, value in parse_params(tail)} if tail else {}
+
+
+def unquote(value: str) -> str:
+    """A quoted-string parameter's content; a token as it is."""
+    return _display(value) if value.startswith('"') and value.endswith('"') and len(value) > 1 else value
+
+
+def quote(text: str) -> str:
+    """Text as a quoted-string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", " ").replace("\n", " ") + '"'
+
+
+def tag_of(text: str) -> str:
+    """The tag of a From or To value, "" without one or when the value cannot be read."""
+    closing = text.rfind(">")
+    at = text.find(";tag=", closing if closing > 0 else 0)
+    if at >= 0 and '"' not in text[at:]:
+        end = text.find(";", at + 5)
+        return (text[at + 5 :] if end < 0 else text[at + 5 : end]).strip()
+    try:
+        return parse_name_addr(text).tag
+    except MalformedMessage:
+        return ""
+
+
+def parse_cseq(text: str | None) -> CSeq:
+    """`1 INVITE` to (1, "INVITE"); the number is below 2**31 (§8.1.1.5). Raises MalformedMessage."""
+    number, _, method = (text or "").partition(" ")
+    if not number.isdecimal() or not number.isascii() or len(number) > 10 or int(number) >= 2**31:
+        raise MalformedMessage(f"CSeq has no number below 2**31: {(text or '')[:40]!r}")
+    method = method.strip()
+    if not method:
+        raise MalformedMessage(f"CSeq has no method: {(text or '')[:40]!r}")
+    return CSeq(int(number), method)
+
+
+def line_method(cseq: str | None) -> str:
+    """The method of a CSeq value without checking the number, "" when there is none."""
+    return (cseq or "").rpartition(" ")[2]

@@ -1,0 +1,367 @@
+"""The asyncio shell: reads sockets and the clock, calls the engine, performs the outputs. It decides nothing."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sipgw.events import Close, Flow, Hop, Listener, Log, Output, Persist, Resolve, Send
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.values import host_port
+from sipgw.server.connection import Connection
+from sipgw.server.connector import Connector
+from sipgw.server.datagram import DatagramSocket, bind_datagram
+
+SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
+RESOLVE_TIMEOUT = 5.0
+_BLANK = (b"", b"\r\n", b"\r\n\r\n", b"\x00")  # datagrams that only keep a NAT binding open
+
+
+class Machine(Protocol):
+    """What the shell drives: the gateway's engine or a user agent's, all sans-I/O."""
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]: ...
+
+    def receive_broken(self, error: MalformedMessage, flow: Flow, now: float) -> list[Output]: ...
+
+    def connected(self, flow: Flow) -> None: ...
+
+    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]: ...
+
+    def send_failed(self, key: str, reason: str, now: float) -> list[Output]: ...
+
+    def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]: ...
+
+    def persisted(self, key: int, error: str | None, now: float) -> list[Output]: ...
+
+    def handle_timers(self, now: float) -> list[Output]: ...
+
+    def next_deadline(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class ShellLimits:
+    """Bytes, counts and seconds. `max_per_peer` 0 is no limit."""
+
+    max_head: int = 16_384
+    max_body: int = 262_144
+    max_connections: int = 10_000
+    max_per_peer: int = 0
+    idle: float = 3600.0
+    connect_timeout: float = 3.0
+
+
+@dataclass(frozen=True)
+class Ears:
+    """A bound socket and the listener that it is."""
+
+    listener: Listener
+    sock: socket.socket
+
+
+Tracer = Callable[[str, bytes, Flow | Hop], None]  # direction "in" or "out", message, peer
+Persister = Callable[[Persist, Callable[[str | None], None]], None]
+
+
+def bind(addresses: list[tuple[str, str, int]], name: str) -> list[Ears]:
+    """Bind (transport, host, port) addresses; port 0 takes a free one. All or none. Raises OSError naming the address.
+
+    `name` stands in Via and Record-Route where an address is a wildcard or `name` is not empty.
+    """
+    ears: list[Ears] = []
+    for transport, host, port in addresses:
+        try:
+            sock = bind_datagram(host, port) if transport == "UDP" else _bind_stream(host, port)
+        except OSError as error:
+            for bound in ears:
+                bound.sock.close()
+            raise OSError(error.errno, f"{transport.lower()}:{host_port(host, port)}: {error.strerror}") from None
+        bound_port = sock.getsockname()[1]
+        ears.append(Ears(Listener(transport, host, bound_port, host_port(name or host, bound_port)), sock))
+    return ears
+
+
+def _bind_stream(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if ":" in host:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Shell:
+    """Runs one machine. `persist` performs Persist outputs; `log` takes Log outputs; `trace` sees every message."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        limits: ShellLimits | None = None,
+        tls_server: ssl.SSLContext | None = None,
+        tls_client: ssl.SSLContext | None = None,
+        log: Any = None,
+        persist: Persister | None = None,
+        trace: Tracer | None = None,
+    ) -> None:
+        self.machine = machine
+        self.limits = limits or ShellLimits()
+        self.counters: Counter[str] = Counter()
+        self.trace = trace
+        self._loop = asyncio.get_running_loop()
+        self._log = log
+        self._persist = persist
+        self._tls_server = tls_server
+        self._datagrams: dict[Listener, DatagramSocket] = {}
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[int, Connection] = {}
+        self._per_peer: Counter[str] = Counter()
+        self._unflushed: list[Connection] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._resolving: set[asyncio.Task[None]] = set()
+        self._next_cid = int.from_bytes(os.urandom(4)) << 32  # never the same ids again, also after a restart
+        self._connector = Connector(
+            self._outgoing, self._send_failed, self._flush, tls_client, self.limits.connect_timeout
+        )
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    async def start(self, ears: list[Ears]) -> None:
+        """Begin to read and accept."""
+        for ear in ears:
+            if ear.listener.transport == "UDP":
+                self._datagrams[ear.listener] = DatagramSocket(
+                    ear.sock, ear.listener, self._datagram, self.batch_done, self.counters
+                )
+            else:
+                await self._serve(ear)
+        self._sweeper = self._loop.call_later(SWEEP_EVERY, self._sweep)
+        self._arm()
+
+    async def _serve(self, ear: Ears) -> None:
+        secure = self._tls_server if ear.listener.transport == "TLS" else None
+        server = await self._loop.create_server(
+            lambda: self._incoming(ear.listener),
+            sock=ear.sock,
+            ssl=secure,
+            ssl_handshake_timeout=self.limits.connect_timeout * 4 if secure else None,
+        )
+        self._servers.append(server)
+
+    # what connections and sockets call
+
+    def _datagram(self, data: bytes, flow: Flow) -> None:
+        if data in _BLANK:
+            return
+        self.received(data, flow)
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        if self.trace is not None:
+            self.trace("in", data, flow)
+        self.perform(self.machine.receive(data, flow, self._loop.time()))
+
+    def broken(self, error: MalformedMessage, flow: Flow) -> None:
+        self.counters["broken_streams"] += 1
+        self.perform(self.machine.receive_broken(error, flow, self._loop.time()))
+
+    def batch_done(self) -> None:
+        if self._unflushed:
+            self._flush()
+        self._arm()
+
+    def written(self, connection: Connection) -> None:
+        self._unflushed.append(connection)
+
+    def _flush(self) -> None:
+        connections, self._unflushed = self._unflushed, []
+        for connection in connections:
+            connection.flush()
+
+    def opened(self, connection: Connection) -> bool:
+        peer = connection.flow.host
+        limit = self.limits.max_per_peer
+        refused = connection.hop is None and (
+            len(self._connections) >= self.limits.max_connections or (limit and self._per_peer[peer] >= limit)
+        )
+        self._per_peer[peer] += 1
+        self._connections[connection.flow.cid] = connection
+        self.counters["connections_refused" if refused else "connections"] += 1
+        self.machine.connected(connection.flow)
+        return not refused
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        flow = connection.flow
+        self._connections.pop(flow.cid, None)
+        self._per_peer[flow.host] -= 1
+        if not self._per_peer[flow.host]:
+            del self._per_peer[flow.host]
+        self._connector.closed(connection)
+        self.perform(self.machine.connection_lost(flow, connection.hop, reason, self._loop.time()))
+        if not self._closing:
+            self.batch_done()
+
+    # performing
+
+    def perform(self, outputs: list[Output]) -> None:
+        """Carry out what the machine decided, in order."""
+        for output in outputs:
+            if type(output) is Send:
+                self._send(output)
+            elif type(output) is Log:
+                self._write_log(output)
+            else:
+                self._perform_rare(output)
+
+    def _send(self, send: Send) -> None:
+        to = send.to
+        if self.trace is not None:
+            self.trace("out", send.data, to)
+        if type(to) is Flow:
+            if to.cid:
+                self._send_connected(send, to)
+            else:
+                self._send_datagram(send.data, to.host, to.port, to.listener)
+        elif to.transport == "UDP":
+            self._send_datagram(send.data, to.host, to.port, None)
+        else:
+            assert isinstance(to, Hop)
+            self._connector.send(to, send.data, send.key)
+
+    def _send_connected(self, send: Send, flow: Flow) -> None:
+        connection = self._connections.get(flow.cid)
+        if connection is not None:
+            connection.write(send.data)
+        else:
+            self._send_failed(send.key, "connection closed")
+
+    def _send_datagram(self, data: bytes, host: str, port: int, listener: Listener | None) -> None:
+        sock = self._datagrams.get(listener) if listener is not None else None
+        if sock is None:
+            ipv6 = ":" in host
+            sock = next((s for known, s in self._datagrams.items() if (":" in known.host) == ipv6), None)
+        if sock is None:
+            self.counters["datagrams_dropped"] += 1
+        else:
+            sock.send(data, host, port)
+
+    def _send_failed(self, key: str, reason: str) -> None:
+        if key:
+            self._loop.call_soon(self._report_failure, key, reason)
+        else:
+            self.counters["responses_lost"] += 1
+
+    def _report_failure(self, key: str, reason: str) -> None:
+        self.perform(self.machine.send_failed(key, reason, self._loop.time()))
+        self.batch_done()
+
+    def _write_log(self, record: Log) -> None:
+        if self._log is not None:
+            getattr(self._log, record.level)(record.event, **record.fields)
+
+    def _perform_rare(self, output: Output) -> None:
+        if isinstance(output, Persist):
+            self._store(output)
+        elif isinstance(output, Resolve):
+            task = self._loop.create_task(self._resolve(output))
+            self._resolving.add(task)
+            task.add_done_callback(self._resolving.discard)
+        elif isinstance(output, Close):
+            connection = self._connections.get(output.cid)
+            if connection is not None:
+                connection.close(output.reason)
+
+    def _store(self, persist: Persist) -> None:
+        def done(error: str | None) -> None:  # called from the store's thread
+            self._loop.call_soon_threadsafe(self._persisted, persist.key, error)
+
+        if self._persist is None:
+            self._loop.call_soon(self._persisted, persist.key, None)
+        else:
+            self._persist(persist, done)
+
+    def _persisted(self, key: int, error: str | None) -> None:
+        self.perform(self.machine.persisted(key, error, self._loop.time()))
+        self.batch_done()
+
+    async def _resolve(self, wanted: Resolve) -> None:
+        hosts: list[str] = []
+        try:
+            async with asyncio.timeout(RESOLVE_TIMEOUT):
+                found = await self._loop.getaddrinfo(wanted.name, None, type=socket.SOCK_STREAM)
+            hosts = list(dict.fromkeys(str(info[4][0]) for info in found))
+        except (OSError, UnicodeError):
+            self.counters["unresolved"] += 1
+        self.perform(self.machine.resolved(wanted.key, hosts, self._loop.time()))
+        self.batch_done()
+
+    # timers
+
+    def _arm(self) -> None:
+        deadline = self.machine.next_deadline()
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.perform(self.machine.handle_timers(self._loop.time()))
+        self.batch_done()
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._connections.values()):
+            if connection.overdue(now, self.limits.idle):
+                self.counters["connections_timed_out"] += 1
+                connection.abort("silent for too long")
+        self._sweeper = self._loop.call_later(SWEEP_EVERY, self._sweep)
+
+    # connections
+
+    def _new_cid(self) -> int:
+        self._next_cid += 1
+        return self._next_cid
+
+    def _incoming(self, listener: Listener) -> Connection:
+        sizes = (self.limits.max_head, self.limits.max_body)
+        return Connection(self, listener.transport, self._new_cid(), sizes, self._loop.time, listener=listener)
+
+    def _outgoing(self, hop: Hop) -> Connection:
+        sizes = (self.limits.max_head, self.limits.max_body)
+        return Connection(self, hop.transport, self._new_cid(), sizes, self._loop.time, hop=hop)
+
+    # ending
+
+    async def stop_accepting(self) -> None:
+        """Take no new connections; what is connected goes on."""
+        for server in self._servers:
+            server.close()
+
+    async def close(self) -> None:
+        """Close everything at once."""
+        self._closing = True
+        await self.stop_accepting()
+        await self._connector.close()
+        for task in list(self._resolving):
+            task.cancel()
+        for handle in (self._timer, self._sweeper):
+            if handle is not None:
+                handle.cancel()
+        for connection in list(self._connections.values()):
+            connection.close("shutting down")
+        for sock in self._datagrams.values():
+            sock.close()
+        await asyncio.sleep(0)  # connection_lost callbacks run in the next turn of the loop

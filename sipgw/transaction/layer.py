@@ -1,0 +1,188 @@
+"""The transaction layer: finds the transaction that a message belongs to, or makes one (RFC 3261 §17.1.3, §17.2.3)."""
+
+from collections import Counter
+from random import Random
+from typing import Protocol
+
+from sipgw.events import Flow, Hop, Output, Send
+from sipgw.message.build import response_to
+from sipgw.message.message import Request, Response
+from sipgw.message.values import MAGIC_COOKIE, line_method
+from sipgw.transaction.client import ClientTransaction, ClientUser
+from sipgw.transaction.server import ServerKey, ServerTransaction
+from sipgw.transaction.timers import Timers, TimerValues
+from sipgw.transport.via import reply_flow
+
+
+class TransactionUser(Protocol):
+    """What stands above the layer: the proxy core or a user agent core."""
+
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        """A new request; the transaction is there to be answered."""
+
+    def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        """An ACK that no transaction takes: the one to a 2xx."""
+
+    def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
+        """A response without a transaction: a 2xx sent again after Timer M, or nonsense."""
+
+
+class TransactionLayer:
+    """All transactions of one engine. Whatever is to be sent is appended to `out`, which the engine hands over.
+
+    `max_transactions` bounds server transactions; a new request beyond it is answered 503 without state and counted as
+    "refused". `random` supplies tags and branches.
+    """
+
+    def __init__(
+        self, values: TimerValues, random: Random, max_transactions: int = 100_000, overload_headers: tuple[str, ...] = ()
+    ) -> None:
+        self.values = values
+        self.timers = Timers()
+        self.out: list[Output] = []
+        self.user: TransactionUser
+        self.counters: Counter[str] = Counter()
+        self._bits = random.getrandbits
+        self._max = max_transactions
+        self._overload_headers = overload_headers
+        self._servers: dict[ServerKey, ServerTransaction] = {}
+        self._clients: dict[str, ClientTransaction] = {}
+        self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
+
+    def new_branch(self) -> str:
+        return f"{MAGIC_COOKIE}{self._bits(72):x}"
+
+    def new_tag(self) -> str:
+        return f"{self._bits(48):012x}"
+
+    def receive_request(self, request: Request, flow: Flow, now: float) -> None:
+        """A request whose top Via was stamped. Raises MalformedMessage when there is no key to be had from it."""
+        key = server_key(request)
+        transaction = self._servers.get(key)
+        if transaction is not None and self._is_for(transaction, request):
+            transaction.receive(request, now)
+        elif request.method == "ACK":
+            self.user.on_ack(request, flow, now)
+        elif len(self._servers) >= self._max:
+            self._refuse(request, flow)
+        else:
+            transaction = ServerTransaction(self, request, key, flow, reply_flow(request.via, flow))
+            self._servers[key] = transaction
+            self.user.on_request(transaction, now)
+
+    def _is_for(self, transaction: ServerTransaction, request: Request) -> bool:
+        """Without a branch an ACK must also carry the To tag of the response that it acknowledges (§17.2.3)."""
+        if request.method != "ACK" or len(transaction.key) == 3 or not transaction.final_tag:
+            return True
+        return transaction.final_tag == request.to_tag
+
+    def _refuse(self, request: Request, flow: Flow) -> None:
+        self.counters["refused"] += 1
+        response = response_to(request, 503, to_tag=self.new_tag(), headers=self._overload_headers)
+        self.out.append(Send(response.encode(), reply_flow(request.via, flow)))
+
+    def receive_response(self, response: Response, flow: Flow, now: float) -> None:
+        branch = response.via.branch
+        method = line_method(response.first("cseq"))
+        transaction = self._clients.get(f"{branch}/CANCEL" if method == "CANCEL" else branch)
+        if transaction is not None and transaction.method == method:
+            transaction.receive(response, now)
+        else:
+            self.counters["stray"] += 1
+            self.user.on_stray_response(response, flow, now)
+
+    def send_request(
+        self,
+        user: ClientUser,
+        request: Request,
+        branch: str,
+        to: Flow | Hop,
+        now: float,
+        give_up_after: float | None = None,
+    ) -> ClientTransaction:
+        """Start a client transaction for a request that carries `branch` in its top Via.
+
+        `give_up_after` is how long to wait for a first response, where that is less than 64*T1.
+        """
+        return self._start(ClientTransaction(self, user, request, branch, to), now, give_up_after)
+
+    def send_cancel(self, invite: ClientTransaction, cancel: Request, now: float) -> None:
+        self._start(ClientTransaction(self, _Nobody(), cancel, f"{invite.key}/CANCEL", invite.to), now)
+
+    def _start(
+        self, transaction: ClientTransaction, now: float, give_up_after: float | None = None
+    ) -> ClientTransaction:
+        self._clients[transaction.key] = transaction
+        if transaction.to.reliable:
+            self._by_peer.setdefault(peer_key(transaction.to), {})[transaction] = None
+        transaction.start(now, give_up_after)
+        return transaction
+
+    def find_invite(self, cancel: Request) -> ServerTransaction | None:
+        """The INVITE that a CANCEL asks to end (§9.2)."""
+        return self._servers.get(server_key(cancel, "INVITE"))
+
+    def send_failed(self, key: str, reason: str, now: float) -> None:
+        """The transport could not deliver a request."""
+        transaction = self._clients.get(key)
+        if transaction is not None:
+            transaction.transport_failed(reason, now)
+
+    def peer_lost(self, peer: Hop | int, reason: str, now: float) -> None:
+        """A connection went away: what waits for an answer from it will not get one (§17.1.4)."""
+        for transaction in list(self._by_peer.get(peer, ())):
+            transaction.transport_failed(reason, now)
+
+    def settled(self, transaction: ClientTransaction) -> None:
+        """A final response has come or none will: losing the connection does not matter any more."""
+        if transaction.to.reliable:
+            peer = peer_key(transaction.to)
+            waiting = self._by_peer.get(peer)
+            if waiting is not None:
+                waiting.pop(transaction, None)
+                if not waiting:
+                    del self._by_peer[peer]
+
+    def forget_client(self, transaction: ClientTransaction) -> None:
+        self._clients.pop(transaction.key, None)
+
+    def forget_server(self, transaction: ServerTransaction) -> None:
+        self._servers.pop(transaction.key, None)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many server and client transactions exist."""
+        return len(self._servers), len(self._clients)
+
+
+class _Nobody:
+    """The user of a CANCEL: whatever becomes of it, the INVITE's own transaction tells."""
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """Not of interest."""
+
+    def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
+        """Not of interest."""
+
+
+def peer_key(to: Flow | Hop) -> Hop | int:
+    return to.cid if isinstance(to, Flow) else to
+
+
+def server_key(request: Request, method: str = "") -> ServerKey:
+    """What tells one server transaction from another (§17.2.3); `method` overrides the request's own.
+
+    A branch with the magic cookie, sent-by and method; an ACK belongs to its INVITE. Without the cookie, as with
+    clients that send no branch at all, the older rule: Request-URI, From tag, Call-ID, CSeq and top Via, and the To tag
+    except for INVITE and ACK, which differ in it. Raises MalformedMessage.
+    """
+    via = request.via
+    method = method or request.method
+    if method == "ACK":
+        method = "INVITE"
+    branch = via.branch
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        return (branch, via.sent_by.lower(), method)
+    to_tag = "" if method == "INVITE" else request.to_tag
+    number = str(request.cseq.number)
+    return (request.uri, to_tag, request.from_tag, request.call_id, number, method, via.encode())

@@ -1,0 +1,163 @@
+"""Server transactions (RFC 3261 §17.2, RFC 6026 §7.1)."""
+
+from typing import TYPE_CHECKING
+
+from sipgw.events import Flow, Send
+from sipgw.message.message import Request, Response
+from sipgw.transaction.machine import Deadlines, Machine, bind
+from sipgw.transaction.tables import (
+    ACK,
+    INVITE_SERVER,
+    LINGER,
+    PROCEEDING,
+    REQUEST,
+    RETRANSMIT,
+    SEND_1XX,
+    SEND_2XX,
+    SEND_FINAL,
+    SERVER,
+    TERMINATED,
+    TIMEOUT,
+    TRANSPORT_ERROR,
+    TRYING,
+)
+
+if TYPE_CHECKING:
+    from sipgw.transaction.layer import TransactionLayer
+
+ServerKey = tuple[str, ...]
+
+
+class ServerTransaction(Deadlines):
+    """One received request. `user` is what its transaction user keeps with it (a response context), or None.
+
+    `flow` is where it came from and `reply_to` where responses go. `request` is there until a final response was sent.
+    """
+
+    __slots__ = (
+        "_interval",
+        "_last",
+        "_layer",
+        "_machine",
+        "final_tag",
+        "flow",
+        "key",
+        "method",
+        "reply_to",
+        "request",
+        "state",
+        "user",
+    )
+
+    def __init__(self, layer: "TransactionLayer", request: Request, key: ServerKey, flow: Flow, reply_to: Flow) -> None:
+        super().__init__()
+        self._layer = layer
+        self._last = b""
+        self._interval = layer.values.t1
+        self.user: object = None
+        self.request = request
+        self.method = request.method
+        self.key = key
+        self.flow = flow
+        self.reply_to = reply_to
+        self.final_tag = ""
+        invite = self.method == "INVITE"
+        self._machine = INVITE_MACHINE if invite else MACHINE
+        self.state = PROCEEDING if invite else TRYING
+
+    def respond(self, response: Response, now: float) -> None:
+        """Send a response of the transaction user's."""
+        status = response.status
+        event = SEND_FINAL if status >= 300 else SEND_2XX if status >= 200 else SEND_1XX
+        self._event(event, response, now)
+
+    def receive(self, request: Request, now: float) -> None:
+        """The same request again, or the ACK to our response."""
+        self._event(ACK if request.method == "ACK" else REQUEST, request, now)
+
+    def fire(self, kind: str, now: float) -> None:
+        """A timer has run out."""
+        if kind == RETRANSMIT:
+            self._again = None
+        else:
+            self._end = None
+        self._event(kind, None, now)
+
+    def transport_failed(self, now: float) -> None:
+        self._event(TRANSPORT_ERROR, None, now)
+
+    def _event(self, event: str, message: object, now: float) -> None:
+        row = self._machine[self.state].get(event)
+        if row is None:
+            self._layer.counters["unexpected"] += 1
+            return
+        self.state, action = row
+        action(self, message, now)
+
+    # actions
+
+    def nothing(self, _: object, now: float) -> None:
+        """Absorb."""
+
+    def send(self, response: Response, now: float) -> None:
+        self._last = response.encode()
+        self._layer.out.append(Send(self._last, self.reply_to))
+
+    def resend(self, _: object, now: float) -> None:
+        if self._last:
+            self._layer.counters["absorbed"] += 1
+            self._layer.out.append(Send(self._last, self.reply_to))
+
+    def send_and_linger(self, response: Response, now: float) -> None:
+        self.send(response, now)
+        del self.request
+        self.user = None
+        if self.method == "INVITE":
+            self._last = b""  # RFC 6026 §7.1: retransmitted INVITEs are absorbed; the UAS repeats the 2xx itself
+        elif self.reply_to.reliable:
+            self.drop(None, now)
+            return
+        self._end = self._layer.timers.start(LINGER, self._layer.values.long, self, now)  # Timers L and J
+
+    def send_until_ack(self, response: Response, now: float) -> None:
+        self.final_tag = response.to_tag
+        self.send(response, now)
+        del self.request
+        self.user = None
+        timers, values = self._layer.timers, self._layer.values
+        if not self.reply_to.reliable:
+            self._again = timers.start(RETRANSMIT, values.t1, self, now)
+        self._end = timers.start(TIMEOUT, values.long, self, now)
+
+    def resend_to_t2(self, _: object, now: float) -> None:
+        self._interval = min(self._interval * 2, self._layer.values.t2)
+        self._layer.counters["retransmitted"] += 1
+        self._layer.out.append(Send(self._last, self.reply_to))
+        self._again = self._layer.timers.start(RETRANSMIT, self._interval, self, now)
+
+    def confirm(self, _: object, now: float) -> None:
+        self.stop_again()
+        self.stop_end()
+        if self.reply_to.reliable:
+            self.drop(None, now)
+        else:
+            self._end = self._layer.timers.start(LINGER, self._layer.values.t4, self, now)  # Timer I
+
+    def pass_ack(self, ack: Request, now: float) -> None:
+        """The ACK to a 2xx shares the INVITE's key when a UAC reuses its branch or sends none: it goes end to end."""
+        self._layer.user.on_ack(ack, self.flow, now)
+
+    def ack_never_came(self, _: object, now: float) -> None:
+        self._layer.counters["unacknowledged"] += 1  # pidgin-sipe never acknowledges a failure (§17.2.1 asks it to)
+        self.drop(None, now)
+
+    def drop(self, _: object, now: float) -> None:
+        self.state = TERMINATED
+        self.stop_again()
+        self.stop_end()
+        self._layer.forget_server(self)
+
+
+INVITE_MACHINE: Machine = bind(INVITE_SERVER, ServerTransaction)
+MACHINE: Machine = bind(SERVER, ServerTransaction)
+INVITE_MACHINE[TERMINATED] = MACHINE[TERMINATED] = {}
