@@ -31,10 +31,11 @@ class EngineSettings:
     domains: frozenset[str]
     secret: bytes
     trusted: tuple[Network, ...] = ()
-    timers: TimerValues = TimerValues()
-    registrar: RegistrarSettings = RegistrarSettings()
+    timers: TimerValues = field(default_factory=TimerValues)
+    registrar: RegistrarSettings = field(default_factory=RegistrarSettings)
     max_transactions: int = 100_000
     max_bindings: int = 1_000_000
+    max_headers: int = 256
     first_response: float = 3.0
     verbose: bool = True
 
@@ -48,7 +49,6 @@ class Sizes:
     timers: int
     bindings: int
     connections: int
-    extra: dict[str, int] = field(default_factory=dict)
 
 
 class Engine(Stack):
@@ -60,7 +60,7 @@ class Engine(Stack):
         routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
         self.location = LocationService(settings.max_bindings)
         self.router = Router(routing, listeners, registry, self.location, tokens)
-        super().__init__(TransactionLayer(settings.timers, random, settings.max_transactions, overloaded))
+        super().__init__(TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers)
         self.proxy = Proxy(self.layer, self.router, tokens, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
         registrar = Registrar(self.location, settings.registrar)

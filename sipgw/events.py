@@ -117,4 +117,12 @@ class Log:
     fields: dict[str, Any]
 
 
-Output = Send | Resolve | Persist | Close | Log
+@dataclass(slots=True)
+class Notice:
+    """What a user agent's application tells the program that runs it."""
+
+    kind: str
+    fields: dict[str, Any]
+
+
+Output = Send | Resolve | Persist | Close | Log | Notice

@@ -9,8 +9,11 @@ DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"
 
 def fingerprint(request: Request) -> str:
     """The part of our branch by which a loop is told from a spiral (§16.6 item 8, RFC 5393 §4.2): what routing sees."""
-    routes = request.values("route") if "route" in request.index else ()
-    text = f"{request.uri} {request.call_id} {request.first('from')} {request.first('to')} {request.first('cseq')}{routes}"
+    lines, index = request.lines, request.index
+    seen = [lines[index[name]] for name in ("from", "to", "call-id", "cseq")]
+    if "route" in index:
+        seen += request.values("route")
+    text = f"{request.uri} {seen}"
     return f".{crc32(text.encode('latin-1')):08x}"
 
 

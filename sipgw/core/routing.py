@@ -144,7 +144,7 @@ class Router:
 
         A strict router before us puts our Route into the Request-URI instead; that is put right first.
         """
-        if "@" in request.uri and self._own_token(f"<{request.uri}>"):
+        if ";lr" in request.uri and self._own_token(f"<{request.uri}>"):
             self._undo_strict_routing(request)
         token = ""
         while "route" in request.index:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from sipgw.events import Flow, Hop, Listener
 from sipgw.message.errors import MalformedMessage
@@ -56,8 +56,7 @@ class Connection(asyncio.Protocol):
         self.heard = clock()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class, only by behaviour
         peer = transport.get_extra_info("peername") or ("", 0)
         self.flow = Flow(self._name, peer[0], peer[1], self._listener, self._cid)
         self.open = True

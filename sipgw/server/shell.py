@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sipgw.events import Close, Flow, Hop, Listener, Log, Output, Persist, Resolve, Send
+from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.values import host_port
 from sipgw.server.connection import Connection
@@ -101,7 +101,8 @@ def _bind_stream(host: str, port: int) -> socket.socket:
 
 
 class Shell:
-    """Runs one machine. `persist` performs Persist outputs; `log` takes Log outputs; `trace` sees every message."""
+    """Runs one machine. `persist` performs Persist outputs, `log` takes Log outputs, `notify` Notices; `trace` sees
+    every message."""
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class Shell:
         tls_client: ssl.SSLContext | None = None,
         log: Any = None,
         persist: Persister | None = None,
+        notify: Callable[[Notice], None] | None = None,
         trace: Tracer | None = None,
     ) -> None:
         self.machine = machine
@@ -121,6 +123,7 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self._log = log
         self._persist = persist
+        self._notify = notify
         self._tls_server = tls_server
         self._datagrams: dict[Listener, DatagramSocket] = {}
         self._servers: list[asyncio.Server] = []
@@ -181,6 +184,12 @@ class Shell:
 
     def written(self, connection: Connection) -> None:
         self._unflushed.append(connection)
+
+    def run(self, action: Callable[[float], None], outputs: Callable[[], list[Output]]) -> None:
+        """Let the machine's application act of its own accord: `action(now)`, then perform what it wants."""
+        action(self._loop.time())
+        self.perform(outputs())
+        self.batch_done()
 
     def _flush(self) -> None:
         connections, self._unflushed = self._unflushed, []
@@ -269,7 +278,10 @@ class Shell:
             getattr(self._log, record.level)(record.event, **record.fields)
 
     def _perform_rare(self, output: Output) -> None:
-        if isinstance(output, Persist):
+        if isinstance(output, Notice):
+            if self._notify is not None:
+                self._notify(output)
+        elif isinstance(output, Persist):
             self._store(output)
         elif isinstance(output, Resolve):
             task = self._loop.create_task(self._resolve(output))

@@ -10,8 +10,11 @@ from sipgw.message.message import Request, Response
 from sipgw.message.values import MAGIC_COOKIE, line_method
 from sipgw.transaction.client import ClientTransaction, ClientUser
 from sipgw.transaction.server import ServerKey, ServerTransaction
+from sipgw.transaction.tables import CALLING, PROCEEDING, TRYING
 from sipgw.transaction.timers import Timers, TimerValues
 from sipgw.transport.via import reply_flow
+
+UNANSWERED = (CALLING, TRYING, PROCEEDING)
 
 
 class TransactionUser(Protocol):
@@ -148,6 +151,11 @@ class TransactionLayer:
 
     def forget_server(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any client transaction still waits for a final response."""
+        return any(transaction.state in UNANSWERED for transaction in self._clients.values())
 
     @property
     def size(self) -> tuple[int, int]:

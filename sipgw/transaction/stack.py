@@ -6,7 +6,7 @@ from sipgw.events import Flow, Hop, Output, Send
 from sipgw.message.build import response_to
 from sipgw.message.checks import check_mandatory, check_request
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Request, parse_message
+from sipgw.message.message import MAX_HEADERS, Request, parse_message
 from sipgw.message.values import quote
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transport.via import reply_flow, stamp
@@ -15,14 +15,15 @@ from sipgw.transport.via import reply_flow, stamp
 class Stack:
     """Each method returns the outputs to perform, in order. The subclass sets `layer.user`."""
 
-    def __init__(self, layer: TransactionLayer) -> None:
+    def __init__(self, layer: TransactionLayer, max_headers: int = MAX_HEADERS) -> None:
         self.layer = layer
+        self._max_headers = max_headers
         self.counters: Counter[str] = layer.counters
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """One datagram, or one message cut from a stream."""
         try:
-            message = parse_message(data)
+            message = parse_message(data, self._max_headers)
             check_mandatory(message)
             if isinstance(message, Request):
                 check_request(message)

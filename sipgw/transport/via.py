@@ -15,6 +15,8 @@ def stamp(request: Request, flow: Flow) -> None:
     itself is dropped. Raises MalformedMessage when there is no readable Via.
     """
     via = request.via
+    if len(via.params) == 1 and via.params[0][0] == "branch" and not flow.cid and via.host == flow.host:
+        return  # the common datagram
     keys = [key.lower() for key, _ in via.params]
     asked = "rport" in keys
     claimed = any(key in _OURS for key in keys)

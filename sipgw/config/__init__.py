@@ -1,0 +1,28 @@
+"""The configuration file: TOML, checked once, every error reported at once, frozen values out.
+
+`config/sipgw.toml` documents every key; `tables` holds the models that it is checked against.
+"""
+
+from sipgw.config.load import Config, ConfigError, default_config, load_config, parse_config
+from sipgw.config.tables import Admin, Auth, Gateway, Limits, Log, Registrar, Store, Timers, Tls
+from sipgw.config.values import ListenAddress, Network, parse_listen
+
+__all__ = [
+    "Admin",
+    "Auth",
+    "Config",
+    "ConfigError",
+    "Gateway",
+    "Limits",
+    "ListenAddress",
+    "Log",
+    "Network",
+    "Registrar",
+    "Store",
+    "Timers",
+    "Tls",
+    "default_config",
+    "load_config",
+    "parse_config",
+    "parse_listen",
+]

@@ -1,0 +1,192 @@
+"""From a file to a Config."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from sipgw.config.problems import Location, describe, place, shown, unknown
+from sipgw.config.rules import Tables, broken_rules, service_uri
+from sipgw.config.tables import (
+    Admin,
+    Auth,
+    EndpointTable,
+    Gateway,
+    Limits,
+    Log,
+    PoolTable,
+    Registrar,
+    Store,
+    Table,
+    Timers,
+    Tls,
+)
+from sipgw.registry import Endpoint, Pool, Registry, Server
+
+POOL_TLS_PORT = 5041  # where a Persistent Chat server listens for its Front End
+EMBEDDED: Mapping[str, Any] = {  # what runs without a file, beside the tables' own defaults
+    "pool": [{"fqdn": "pcpool.contoso.com", "servers": ["tcp:127.0.0.1:5041"]}],
+    "endpoint": [
+        {
+            "sip_address": "sip:ocschat@contoso.com",
+            "pool_fqdn": "pcpool.contoso.com",
+            "display_name": "Legacy Group Chat",
+        }
+    ],
+}
+_TABLES: Mapping[str, type[Table]] = {
+    "gateway": Gateway,
+    "tls": Tls,
+    "store": Store,
+    "auth": Auth,
+    "admin": Admin,
+    "log": Log,
+    "limits": Limits,
+    "registrar": Registrar,
+    "timers": Timers,
+}
+T = TypeVar("T", bound=Table)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. `problems` are lines: `file: key: what is wrong; what to write`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Config:
+    """A valid configuration. `source` is None for the embedded defaults; every path is absolute."""
+
+    source: Path | None
+    gateway: Gateway
+    tls: Tls
+    store: Store
+    auth: Auth
+    admin: Admin
+    log: Log
+    limits: Limits
+    registrar: Registrar
+    timers: Timers
+    pools: tuple[Pool, ...]
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether a listener or a pool's server speaks TLS."""
+        servers = [server.transport for pool in self.pools for server in pool.servers]
+        return "TLS" in servers or any(address.transport == "TLS" for address in self.gateway.listen)
+
+    def registry(self) -> Registry:
+        """A new registry of the declared pools and endpoints, with nothing stored."""
+        return Registry(self.pools, self.endpoints, domains=self.gateway.domains)
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a configuration file; the embedded defaults for None. Raises ConfigError."""
+    if path is None:
+        return default_config()
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: not TOML: {error}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: not UTF-8, which TOML has to be"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}; name a configuration file"]) from None
+    return parse_config(data, path)
+
+
+def default_config() -> Config:
+    """The embedded defaults; the store lies in the current folder."""
+    return _parse(EMBEDDED, None)
+
+
+def parse_config(data: Mapping[str, Any], source: Path) -> Config:
+    """Check what the file `source` says; relative paths start at its folder. Raises ConfigError."""
+    return _parse(data, source)
+
+
+def _parse(data: Mapping[str, Any], source: Path | None) -> Config:
+    reader = _Reader(data, source.absolute().parent if source is not None else Path.cwd())
+    tables = reader.tables()
+    for location, text in broken_rules(tables):
+        reader.report(location, text)
+    if reader.problems:
+        name = source if source is not None else "embedded defaults"
+        raise ConfigError([f"{name}: {place(location)}: {text}" for location, text in reader.problems])
+    return _config(tables, source)
+
+
+class _Reader:
+    """Checks table after table and collects what is wrong, at most one line for a place."""
+
+    def __init__(self, data: Mapping[str, Any], folder: Path) -> None:
+        self._data = data
+        self._context = {"folder": folder}
+        self._broken: set[Location] = set()
+        self.problems: list[tuple[Location, str]] = []
+
+    def report(self, location: Location, text: str) -> None:
+        if not any(location[:depth] in self._broken for depth in range(1, len(location) + 1)):
+            self.problems.append((location, text))
+
+    def tables(self) -> Tables:
+        known = [*_TABLES, "pool", "endpoint"]
+        for name in self._data:
+            if name not in known:
+                self.report((name,), unknown(name, known))
+        single = {name: self._table((name,), model, self._data.get(name, {})) for name, model in _TABLES.items()}
+        return Tables(
+            **single,  # type: ignore[arg-type]
+            pools=self._array("pool", PoolTable),
+            endpoints=self._array("endpoint", EndpointTable),
+            broken=self._broken,
+        )
+
+    def _array(self, name: str, model: type[T]) -> list[T | None]:
+        items = self._data.get(name, [])
+        if not isinstance(items, list):
+            self.report((name,), f"is {shown(items)}; write [[{name}]]")
+            self._broken.add((name,))
+            return []
+        return [self._table((name, at), model, item) for at, item in enumerate(items)]
+
+    def _table(self, location: Location, model: type[T], data: Any) -> T | None:
+        """The table; with the defaults in place of what is broken; None when what is broken has no default."""
+        try:
+            return model.model_validate(data, context=self._context)
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+        for fault in faults:
+            self.report((*location, *fault["loc"]), describe(fault, model))
+        wrong = {fault["loc"][0] for fault in faults if fault["loc"]}
+        self._broken |= {(*location, key) for key in wrong} if wrong else {location}
+        rest = {key: value for key, value in data.items() if key not in wrong} if wrong else {}
+        try:
+            return model.model_validate(rest, context=self._context)
+        except ValidationError:
+            return None
+
+
+def _config(tables: Tables, source: Path | None) -> Config:
+    return Config(
+        source=source,
+        **{name: getattr(tables, name) for name in _TABLES},
+        pools=tuple(_pool(pool, at + 1, tables.gateway) for at, pool in enumerate(tables.pools) if pool is not None),
+        endpoints=tuple(_endpoint(endpoint) for endpoint in tables.endpoints if endpoint is not None),
+    )
+
+
+def _pool(table: PoolTable, position: int, gateway: Gateway) -> Pool:
+    servers = table.servers or (Server("TLS", table.fqdn, POOL_TLS_PORT),)
+    return Pool(table.fqdn, servers, service_uri(table, position, gateway.domains[0]))
+
+
+def _endpoint(table: EndpointTable) -> Endpoint:
+    return Endpoint(table.sip_address, table.pool_fqdn, table.display_name, declared=True, enabled=table.enabled)

@@ -1,0 +1,113 @@
+"""The tables of the configuration file. `config/sipgw.toml` tells what each key is for; a test compares the two."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator
+
+from sipgw.config.values import (
+    ListenAddress,
+    Network,
+    parse_admin_listen,
+    parse_display_name,
+    parse_endpoint_address,
+    parse_file,
+    parse_listen,
+    parse_name,
+    parse_network,
+    parse_server,
+    parse_service_uri,
+    parse_store,
+)
+from sipgw.registry import Server
+
+Name = Annotated[str, PlainValidator(parse_name)]
+Address = Annotated[str, PlainValidator(parse_endpoint_address)]
+OptionalFile = Annotated[Path | None, PlainValidator(parse_file)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+AsArray = Field(strict=False)  # strict mode would want a tuple, and TOML gives lists
+
+
+class Table(BaseModel):
+    """A TOML table: unknown keys and values of another type are errors, nothing is converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Gateway(Table):
+    fqdn: Name = "sipgw.contoso.com"
+    domains: Annotated[tuple[Name, ...], AsArray, Field(min_length=1)] = ("contoso.com",)
+    listen: Annotated[
+        tuple[Annotated[ListenAddress, PlainValidator(parse_listen)], ...], AsArray, Field(min_length=1)
+    ] = (ListenAddress("UDP", "127.0.0.1", 5060), ListenAddress("TCP", "127.0.0.1", 5060))
+    trusted_peers: Annotated[tuple[Annotated[Network, PlainValidator(parse_network)], ...], AsArray] = ()
+    workers: int = 1
+
+
+class Tls(Table):
+    certificate: OptionalFile = None
+    private_key: OptionalFile = None
+    ca: OptionalFile = None
+
+
+class Store(Table):
+    path: Path = Field("sqlite:sipgw.db", alias="url", validate_default=True)
+
+    _read = field_validator("path", mode="plain")(parse_store)
+
+
+class Auth(Table):
+    schemes: Annotated[tuple[Literal["ntlm", "kerberos", "digest"], ...], AsArray] = ()
+    users: str = "users.toml"
+    trust_network: bool = False
+
+
+class PoolTable(Table):
+    fqdn: Name = Field(examples=["pcpool.contoso.com"])
+    servers: Annotated[tuple[Annotated[Server, PlainValidator(parse_server)], ...], AsArray] = ()
+    service_uri: Annotated[str, PlainValidator(parse_service_uri)] = ""
+
+
+class EndpointTable(Table):
+    sip_address: Address = Field(examples=["sip:ocschat@contoso.com"])
+    pool_fqdn: Name = Field(examples=["pcpool.contoso.com"])
+    display_name: Annotated[str, PlainValidator(parse_display_name)] = ""
+    enabled: bool = True
+
+
+class Admin(Table):
+    listen: Annotated[tuple[str, int], PlainValidator(parse_admin_listen)] = ("127.0.0.1", 8060)
+    token_file: OptionalFile = None
+
+
+class Log(Table):
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Limits(Table):
+    max_header_bytes: Annotated[int, Field(ge=2048, le=1 << 20)] = 16_384
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 26)] = 262_144
+    max_headers: Annotated[int, Field(ge=32, le=10_000)] = 256
+    max_transactions: Count = 100_000
+    max_connections: Count = 10_000
+    max_connections_per_peer: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000
+    max_bindings: Count = 1_000_000
+    max_bindings_per_user: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class Registrar(Table):
+    default_expires: Annotated[int, Field(ge=1, le=86_400)] = 600
+    min_expires: Annotated[int, Field(ge=1, le=3_600)] = 300
+    max_expires: Annotated[int, Field(ge=1, le=86_400)] = 900
+
+
+class Timers(Table):
+    t1: Seconds = 0.5
+    t2: Seconds = 4.0
+    t4: Seconds = 5.0
+    timer_c: Annotated[float, Field(gt=180, le=86_400)] = 181.0
+    first_response: Seconds = 3.0
+    connect: Seconds = 3.0
+    idle: Seconds = 3600.0

@@ -1,0 +1,238 @@
+"""A user agent core (RFC 3261 §8, §12, §13) for the emulated pool and client: dialogs, requests, 2xx until ACK."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Protocol
+
+from sipgw.core.dialog import Dialog, DialogId, dialog_id
+from sipgw.events import Flow, Hop, Listener, Output, Send
+from sipgw.message.build import new_request, response_to
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.message import Request, Response
+from sipgw.message.uri import parse_uri
+from sipgw.message.values import bracketed, parse_name_addr
+from sipgw.transaction.client import ClientTransaction
+from sipgw.transaction.layer import TransactionLayer
+from sipgw.transaction.server import ServerTransaction
+from sipgw.transaction.stack import Stack
+from sipgw.transaction.tables import RETRANSMIT, TIMEOUT
+from sipgw.transaction.timers import Queue, TimerValues
+
+Answered = Callable[["Response | None", str, float], None]  # final response or None, reason when None, now
+
+
+class Application(Protocol):
+    """What a user agent is for: the pool's or the client's own logic."""
+
+    def on_request(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        """A request other than ACK; `dialog` is the one that it belongs to, None outside."""
+
+    def on_dialog_lost(self, dialog: Dialog, reason: str, now: float) -> None:
+        """A dialog ended without a BYE of ours: its ACK never came, or its connection broke."""
+
+
+class UserAgent(Stack):
+    """`listeners` are where it can be reached, none for a client that only opens connections."""
+
+    application: Application
+
+    def __init__(self, listeners: list[Listener], random: Random, timers: TimerValues, max_transactions: int = 10_000) -> None:
+        super().__init__(TransactionLayer(timers, random, max_transactions))
+        self.layer.user = self
+        self.dialogs: dict[DialogId, Dialog] = {}
+        self._listeners = listeners
+        self._unacknowledged: dict[DialogId, _Unacknowledged] = {}
+        self.flows: dict[int, Flow] = {}
+
+    # requests that come in
+
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        dialog = self.dialogs.get(dialog_id(request)) if request.to_tag else None
+        if request.method == "CANCEL":
+            self.answer(transaction, 200 if self.layer.find_invite(request) else 481, now)
+        elif request.to_tag and dialog is None:
+            self.answer(transaction, 481, now)
+        elif dialog is not None and not dialog.in_order(request):
+            self.answer(transaction, 500, now)  # §12.2.2
+        else:
+            if dialog is not None and isinstance(dialog.to, Flow):
+                dialog.to = transaction.flow  # where the peer is now, should its connection have been replaced
+            self._dispatch(transaction, dialog, now)
+
+    def _dispatch(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
+        try:
+            self.application.on_request(transaction, dialog, now)
+        except MalformedMessage as error:
+            self.answer(transaction, error.status, now, [f'Warning: 399 sipgw "{error.reason}"'])
+
+    def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        waiting = self._unacknowledged.pop(dialog_id(ack), None)
+        if waiting is not None:
+            waiting.stop()
+
+    def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
+        self.counters["stray_responses"] += 1
+
+    # answers
+
+    def answer(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        now: float,
+        headers: list[str] | None = None,
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> None:
+        response = response_to(
+            transaction.request,
+            status,
+            to_tag=self.layer.new_tag(),
+            headers=headers or (),
+            body=body,
+            content_type=content_type,
+        )
+        transaction.respond(response, now)
+
+    def accept(
+        self, transaction: ServerTransaction, headers: list[str], body: bytes, content_type: str, now: float
+    ) -> Dialog:
+        """Answer an INVITE with 200 and open the dialog; the 200 is sent until it is acknowledged (§13.3.1.4)."""
+        request = transaction.request
+        tag = self.layer.new_tag()
+        dialog = Dialog.from_request(request, tag, transaction.flow)
+        routes = [f"Record-Route: {value}" for value in dialog.routes]
+        response = response_to(
+            request, 200, to_tag=tag, headers=[*routes, *headers], body=body, content_type=content_type
+        )
+        self.dialogs[dialog.id] = dialog
+        transaction.respond(response, now)
+        self._unacknowledged[dialog.id] = waiting = _Unacknowledged(self, dialog, transaction.reply_to, response.encode())
+        waiting.start(now)
+        return dialog
+
+    def ack_missing(self, dialog: Dialog, now: float) -> None:
+        """No ACK within 64*T1: the session is to be ended (§13.3.1.4)."""
+        self._unacknowledged.pop(dialog.id, None)
+        self.bye(dialog, now)
+        self.application.on_dialog_lost(dialog, "the 200 was never acknowledged", now)
+
+    # requests that we send
+
+    def send(self, dialog: Dialog, method: str, now: float, done: Answered, headers: list[str], body: bytes = b"") -> None:
+        """A request inside a dialog; `done` is called once with its final response, or None and why."""
+        branch = self.layer.new_branch()
+        to = self._way(dialog)
+        request = dialog.request(method, self.via(to, branch), headers, body)
+        self.layer.send_request(_Waiting(done), request, branch, to, now)
+
+    def _way(self, dialog: Dialog) -> Flow | Hop:
+        """The connection that the peer last used while it lives, else a new one to the first route (§12.2.1.1)."""
+        to = dialog.to
+        if isinstance(to, Hop) or not to.cid or to.cid in self.flows:
+            return to
+        uri = parse_uri(parse_name_addr(dialog.routes[0]).uri if dialog.routes else dialog.target)
+        return Hop(to.transport, uri.host, uri.port or 5060, uri.host if to.transport == "TLS" else "")
+
+    def send_outside(
+        self, method: str, uri: str, to: Flow | Hop, headers: list[str], now: float, done: Answered, body: bytes = b""
+    ) -> Request:
+        """A request outside any dialog; `headers` hold all but Via, Max-Forwards and Content-Length. Returns it."""
+        branch = self.layer.new_branch()
+        lines = [f"Via: {self.via(to, branch)}", "Max-Forwards: 70", *headers]
+        request = new_request(method, uri, lines, body)
+        self.layer.send_request(_Waiting(done), request, branch, to, now)
+        return request
+
+    def establish(self, request: Request, response: Response, to: Flow | Hop, now: float) -> Dialog:
+        """The dialog that a 2xx to our INVITE opens, acknowledged (§13.2.2.4). Raises MalformedMessage."""
+        dialog = Dialog.from_response(request, response, to)
+        self.dialogs[dialog.id] = dialog
+        via = self.via(to, self.layer.new_branch())
+        ack = dialog.request("ACK", via, [], cseq=request.cseq.number)
+        self.layer.out.append(Send(ack.encode(), to))
+        return dialog
+
+    def bye(self, dialog: Dialog, now: float, done: Answered | None = None) -> None:
+        """End a dialog (§15.1.1)."""
+        self.forget(dialog)
+        self.send(dialog, "BYE", now, done or _ignore, [])
+
+    def forget(self, dialog: Dialog) -> None:
+        self.dialogs.pop(dialog.id, None)
+        waiting = self._unacknowledged.pop(dialog.id, None)
+        if waiting is not None:
+            waiting.stop()
+
+    def via(self, to: Flow | Hop, branch: str) -> str:
+        return f"SIP/2.0/{to.transport} {self.sent_by(to.transport)};branch={branch};rport"
+
+    def sent_by(self, transport: str) -> str:
+        for listener in self._listeners:
+            if listener.transport == transport:
+                return listener.sent_by
+        return bracketed("127.0.0.1")  # a client without a listening socket is answered on its connection
+
+    # connections
+
+    def connected(self, flow: Flow) -> None:
+        self.flows[flow.cid] = flow
+
+    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
+        self.flows.pop(flow.cid, None)
+        return super().connection_lost(flow, hop, reason, now)
+
+
+class _Waiting:
+    """The user of a client transaction that only wants the final response."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Answered) -> None:
+        self._done = done
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        if response.status >= 200:
+            self._done(response, "", now)
+
+    def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
+        self._done(None, reason, now)
+
+
+class _Unacknowledged:
+    """A 2xx on its way: again after T1, doubling up to T2, until the ACK or 64*T1 (§13.3.1.4)."""
+
+    __slots__ = ("_agent", "_again", "_data", "_dialog", "_end", "_interval", "_to")
+
+    def __init__(self, agent: UserAgent, dialog: Dialog, to: Flow, data: bytes) -> None:
+        self._agent = agent
+        self._dialog = dialog
+        self._to = to
+        self._data = data
+        self._interval = agent.layer.values.t1
+        self._again: Queue | None = None
+        self._end: Queue | None = None
+
+    def start(self, now: float) -> None:
+        timers = self._agent.layer.timers
+        self._end = timers.start(TIMEOUT, self._agent.layer.values.long, self, now)
+        self._again = timers.start(RETRANSMIT, self._interval, self, now)
+
+    def stop(self) -> None:
+        for queue in (self._again, self._end):
+            if queue is not None:
+                queue.pop(self, None)
+
+    def fire(self, kind: str, now: float) -> None:
+        if kind == TIMEOUT:
+            self._end = None
+            self._agent.ack_missing(self._dialog, now)
+            return
+        self._interval = min(self._interval * 2, self._agent.layer.values.t2)
+        self._agent.layer.out.append(Send(self._data, self._to))
+        self._again = self._agent.layer.timers.start(RETRANSMIT, self._interval, self, now)
+
+
+def _ignore(response: Response | None, reason: str, now: float) -> None:
+    """The answer makes no difference."""

@@ -1,0 +1,1 @@
+"""What administrators use: the command line."""

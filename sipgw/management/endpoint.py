@@ -1,0 +1,112 @@
+"""`sipgw endpoint new|get|remove`: what New-, Get- and Remove-CsPersistentChatEndpoint do.
+
+They act on the store of `--config`, also while a gateway runs on it: the gateway looks for changes every second.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sipgw.config import Config, load_config
+from sipgw.management.parameters import config_option
+from sipgw.registry import Endpoint, NotFound, Registry, check_display_name, parse_address
+from sipgw.server.store import Store
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
+
+
+@click.group()
+def endpoint() -> None:
+    """Contact objects: the addresses that legacy clients ask for the chat service."""
+
+
+@endpoint.command()
+@click.option("--sip-address", required=True, metavar="ADDRESS", help="Such as sip:ocschat@contoso.com.")
+@click.option("--pool-fqdn", required=True, metavar="FQDN", help="The configured pool that it leads to.")
+@click.option("--display-name", default="", metavar="NAME")
+@as_json_option
+@config_option
+def new(sip_address: str, pool_fqdn: str, display_name: str, as_json: bool, config_path: Path | None) -> None:
+    """Make an endpoint."""
+    config = load_config(config_path)
+    made = Endpoint(f"sip:{parse_address(sip_address)}", pool_fqdn.lower(), check_display_name(display_name))
+    with _open(config) as (store, registry):
+        registry.add(made)
+        store.add_endpoint(made, time.time())
+    _show_one(made, as_json, f"{made.sip_address} now leads to {made.pool_fqdn}")
+
+
+@endpoint.command()
+@click.argument("identity", required=False)
+@as_json_option
+@config_option
+def get(identity: str | None, as_json: bool, config_path: Path | None) -> None:
+    """List the endpoints, or those whose address or display name is IDENTITY."""
+    config = load_config(config_path)
+    registry = config.registry()
+    if config.store.path.exists():  # asking makes no file
+        with _open(config) as (_, registry):
+            pass
+    found = registry.endpoints() if identity is None else registry.matching(identity)
+    if identity is not None and not found:
+        raise NotFound(f'no endpoint has the address or display name "{identity}"')
+    if as_json:
+        click.echo(json.dumps([_as_dict(one) for one in found], indent=2))
+    elif found:
+        _show_table(found)
+
+
+@endpoint.command()
+@click.argument("identity")
+@as_json_option
+@config_option
+def remove(identity: str, as_json: bool, config_path: Path | None) -> None:
+    """Remove the endpoint whose address or display name is IDENTITY."""
+    with _open(load_config(config_path)) as (store, registry):
+        removed = registry.remove(identity)
+        store.remove_endpoint(removed.sip_address)
+    _show_one(removed, as_json, f"{removed.sip_address} is removed")
+
+
+@contextmanager
+def _open(config: Config) -> Iterator[tuple[Store, Registry]]:
+    store = Store.open(config.store.path)
+    try:
+        registry = config.registry()
+        registry.replace_stored(store.load_endpoints())
+        yield store, registry
+    finally:
+        store.close()
+
+
+def _as_dict(one: Endpoint) -> dict[str, str | bool]:
+    return {
+        "sip_address": one.sip_address,
+        "pool_fqdn": one.pool_fqdn,
+        "display_name": one.display_name,
+        "declared": one.declared,
+        "enabled": one.enabled,
+    }
+
+
+def _show_one(one: Endpoint, as_json: bool, sentence: str) -> None:
+    click.echo(json.dumps(_as_dict(one), indent=2) if as_json else sentence)
+
+
+def _show_table(found: list[Endpoint]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("address", "pool", "display name", "made in", ""):
+        table.add_column(heading, no_wrap=True)
+    for one in found:
+        place = "the file" if one.declared else "the store"
+        texts = (one.sip_address, one.pool_fqdn, one.display_name, place, "" if one.enabled else "disabled")
+        table.add_row(*map(Text, texts))  # Text: a display name is not markup
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 1000, crop=False)

@@ -1,0 +1,42 @@
+"""Values on the command line, read by the same parsers as the configuration file's."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sipgw.config import parse_listen
+from sipgw.config.values import parse_endpoint_address, parse_name, parse_server
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Parsed(click.ParamType[object]):
+    """A value that a parser of `sipgw.config.values` reads; its ValueError becomes the usage error."""
+
+    def __init__(self, name: str, parse: Callable[[object], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        if not isinstance(value, str) or not value:
+            return value  # a default, which is of the wanted type already
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+LISTEN = Parsed("transport:host:port", parse_listen)
+SERVER = Parsed("transport:host:port", parse_server)
+ADDRESS = Parsed("sip:user@domain", parse_endpoint_address)
+DOMAIN = Parsed("domain", parse_name)
+FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def config_option(command: F) -> F:
+    """`--config FILE`; without it the embedded defaults hold."""
+    option = click.option("--config", "config_path", type=FILE, help="Configuration file; default: built-in values.")
+    return option(command)

@@ -1,0 +1,38 @@
+"""What the emulated pool and the emulated client are told on the command line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sipgw.config import ListenAddress
+from sipgw.registry import Server
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """`data` None keeps rooms and history in memory; `rooms_file` is a TOML file, `rooms` are further names."""
+
+    listen: tuple[ListenAddress, ...]
+    domain: str
+    data: Path | None = None
+    rooms_file: Path | None = None
+    rooms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClientOptions:
+    """What a client does, in this order: sign in, list rooms, join, show history, say, wait for what it expects.
+
+    `user` and `contact_object` are `sip:user@host`; `timeout` is in seconds, for the whole run; `ca` is a PEM file that
+    the server's certificate is checked against.
+    """
+
+    user: str
+    server: Server
+    contact_object: str
+    join: tuple[str, ...] = ()
+    say: tuple[str, ...] = ()
+    expect: tuple[str, ...] = ()
+    history: bool = False
+    list_rooms: bool = False
+    timeout: float = 30.0
+    ca: Path | None = None

@@ -1,0 +1,207 @@
+"""`sipgw serve`: configuration to engine, store and shell, and a clean end."""
+
+import asyncio
+import os
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from sipgw.config import Config
+from sipgw.core.location import ROW
+from sipgw.core.registrar import RegistrarSettings
+from sipgw.engine import Engine, EngineSettings
+from sipgw.events import Listener, Persist
+from sipgw.observability.log import get_logger
+from sipgw.registry import Registry
+from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
+from sipgw.server.store import Store
+from sipgw.server.store_file import StoreError
+from sipgw.transaction.timers import TimerValues
+
+DRAIN = 5.0  # seconds that transactions get to finish after SIGTERM
+REGISTRY_POLL = 0.5  # seconds between looks for endpoints changed by the command line
+_EXPIRES_AT = ROW.index("expires_at")
+
+
+class GatewayApp:
+    """A running gateway: `listeners` are bound when `start` returns; `close` ends it."""
+
+    def __init__(self, config: Config, trace: Tracer | None = None) -> None:
+        self._config = config
+        self._trace = trace
+        self._log = get_logger()
+        self._poller: asyncio.Task[None] | None = None
+        self.registry: Registry = config.registry()
+        self.listeners: list[Listener] = []
+        self.engine: Engine
+        self.shell: Shell
+        self.store: Store
+
+    async def start(self) -> None:
+        """Open the store, bind, listen. Raises OSError or StoreError with a text for the operator."""
+        config = self._config
+        self.store = Store.open(config.store.path)
+        ears: list[Ears] = []
+        try:
+            addresses = [(item.transport, item.host, item.port) for item in config.gateway.listen]
+            ears = bind(addresses, config.gateway.fqdn)
+            self.listeners = [ear.listener for ear in ears]
+            self.engine = self._build_engine()
+            self.shell = self._build_shell()
+        except BaseException:
+            for ear in ears:
+                ear.sock.close()
+            self.store.close()
+            raise
+        await self.shell.start(ears)
+        self._poller = asyncio.get_running_loop().create_task(self._follow_store())
+
+    def _build_engine(self) -> Engine:
+        self.registry.replace_stored(self.store.load_endpoints())
+        settings = engine_settings(self._config, self.store.secret())
+        engine = Engine(settings, self.registry, self.listeners, SystemRandom())
+        offset = _clock_offset()
+        engine.load_bindings(_shift(row, -offset) for row in self.store.load_bindings(time.time()))
+        return engine
+
+    def _build_shell(self) -> Shell:
+        config = self._config
+        limits = ShellLimits(
+            max_head=config.limits.max_header_bytes,
+            max_body=config.limits.max_body_bytes,
+            max_connections=config.limits.max_connections,
+            max_per_peer=config.limits.max_connections_per_peer,
+            idle=config.timers.idle,
+            connect_timeout=config.timers.connect,
+        )
+        return Shell(
+            self.engine,
+            limits=limits,
+            tls_server=_server_context(config) if any(item.transport == "TLS" for item in self.listeners) else None,
+            tls_client=_client_context(config),
+            log=self._log,
+            persist=self._write,
+            trace=self._trace,
+        )
+
+    def _write(self, persist: Persist, done: Callable[[str | None], None]) -> None:
+        offset = _clock_offset()
+        rows = [_shift(row, offset) for row in persist.puts]
+
+        def written(error: Exception | None) -> None:
+            done(None if error is None else str(error))
+
+        self.store.write_bindings(rows, persist.deletes, written)
+
+    async def _follow_store(self) -> None:
+        """Endpoints made or removed by the command line take effect without a restart."""
+        seen = self.store.data_version()
+        while True:
+            await asyncio.sleep(REGISTRY_POLL)
+            version = self.store.data_version()
+            if version != seen:
+                seen = version
+                self.registry.replace_stored(self.store.load_endpoints())
+
+    async def drain(self) -> None:
+        """Take nothing new, let transactions that wait for an answer finish, within a bound."""
+        await self.shell.stop_accepting()
+        end = asyncio.get_running_loop().time() + DRAIN
+        while self.engine.layer.waiting and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        await self.shell.close()
+        self.store.close()
+
+
+def engine_settings(config: Config, secret: bytes) -> EngineSettings:
+    """What the engine needs of a configuration."""
+    timers = config.timers
+    return EngineSettings(
+        fqdn=config.gateway.fqdn,
+        domains=frozenset(domain.lower() for domain in config.gateway.domains),
+        secret=secret,
+        trusted=config.gateway.trusted_peers,
+        timers=TimerValues(timers.t1, timers.t2, timers.t4, timers.timer_c),
+        registrar=RegistrarSettings(
+            config.registrar.default_expires,
+            config.registrar.min_expires,
+            config.registrar.max_expires,
+            config.limits.max_bindings_per_user,
+        ),
+        max_transactions=config.limits.max_transactions,
+        max_headers=config.limits.max_headers,
+        max_bindings=config.limits.max_bindings,
+        first_response=timers.first_response,
+        verbose=config.log.level in ("debug", "info"),
+    )
+
+
+def _clock_offset() -> float:
+    """What to add to the loop's clock for the time of day."""
+    return time.time() - asyncio.get_running_loop().time()
+
+
+def _shift(row: tuple[Any, ...], seconds: float) -> tuple[Any, ...]:
+    values = list(row)
+    values[_EXPIRES_AT] += seconds
+    return tuple(values)
+
+
+def _server_context(config: Config) -> ssl.SSLContext:
+    """For clients that connect: our certificate, TLS 1.2 at least. Client certificates are not asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key))
+    return context
+
+
+def _client_context(config: Config) -> ssl.SSLContext | None:
+    """For pools: verified against the configured CA, and our certificate shown when they ask (mutual TLS)."""
+    if not config.uses_tls:
+        return None
+    context = ssl.create_default_context(cafile=_text(config.tls.ca))
+    if config.tls.certificate and config.tls.private_key:
+        context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key))
+    return context
+
+
+def _text(path: Path | str | None) -> str | None:
+    return str(path) if path else None
+
+
+async def serve(config: Config) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit status."""
+    app = GatewayApp(config)
+    log = get_logger()
+    try:
+        await app.start()
+    except (OSError, StoreError) as error:  # ssl.SSLError is an OSError
+        log.error("cannot start", reason=str(error))
+        return 1
+    for problem in app.registry.problems():
+        log.warning("endpoint not usable", reason=problem)
+    log.info(
+        "listening",
+        addresses=" ".join(str(listener) for listener in app.listeners),
+        fqdn=config.gateway.fqdn,
+        pid=os.getpid(),
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    log.info("draining")
+    await app.drain()
+    await app.close()
+    log.info("stopped")
+    return 0

@@ -1,0 +1,197 @@
+"""The emulated legacy client with its sockets: sign in, rooms, join, say, history, each waiting for its answer."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from random import SystemRandom
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from sipgw.core.user_agent import UserAgent
+from sipgw.events import Hop, Notice
+from sipgw.groupchat import xccos
+from sipgw.groupchat.client import ClientAgent, Identity
+from sipgw.groupchat.element import Element
+from sipgw.groupchat.payload import timestamp
+from sipgw.options import ClientOptions
+from sipgw.server.shell import Shell, Tracer, bind
+from sipgw.transaction.timers import TimerValues
+
+REFRESH = 240.0  # seconds between REGISTERs; the gateway grants at least 300
+
+
+class ClientError(Exception):
+    """What the client was asked to do did not come about; the text says why, for people."""
+
+
+class GroupChatClient:
+    """A signed-in client for programs and tests. Every method waits for its answer and raises ClientError."""
+
+    def __init__(
+        self, options: ClientOptions, heard: Callable[[xccos.GroupChat], None] | None = None, trace: Tracer | None = None
+    ) -> None:
+        self._options = options
+        self._trace = trace
+        self._heard = heard
+        self._notices: asyncio.Queue[Notice] = asyncio.Queue(maxsize=1000)
+        self.messages: list[xccos.GroupChat] = []
+        self._arrived = asyncio.Event()
+        self._replies: dict[str, asyncio.Future[xccos.Reply]] = {}
+        self._shell: Shell
+        self._agent: UserAgent
+        self._client: ClientAgent
+        self._refresher: asyncio.TimerHandle | None = None
+        self.rooms: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Sign in and open the channel."""
+        options = self._options
+        transport, host, port = options.server.transport, options.server.host, options.server.port
+        ears = bind([("UDP", "127.0.0.1" if ":" not in host else "::1", 0)], "") if transport == "UDP" else []
+        self._agent = UserAgent([ear.listener for ear in ears], SystemRandom(), TimerValues())
+        hop = Hop(transport, host, port, host if transport == "TLS" else "")
+        self._client = ClientAgent(self._agent, identity_of(options.user), hop, options.contact_object)
+        secure = ssl.create_default_context(cafile=options.ca) if transport == "TLS" else None
+        self._shell = Shell(self._agent, tls_client=secure, notify=self._notice, trace=self._trace)
+        await self._shell.start(ears)
+        self._act(self._client.sign_in)
+        await self._until("ready")
+        self._schedule_refresh()
+
+    def _schedule_refresh(self) -> None:
+        self._refresher = asyncio.get_running_loop().call_later(REFRESH, self._refresh)
+
+    def _refresh(self) -> None:
+        self._act(self._client.refresh)
+        self._schedule_refresh()
+
+    def _act(self, action: Callable[[float], Any]) -> None:
+        self._shell.run(action, self._agent.outputs)
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.kind == "envelope":
+            for item in notice.fields["envelope"].items:
+                self._take(item)
+        elif not self._notices.full():  # nobody waits for more than the latest few
+            self._notices.put_nowait(notice)
+
+    def _take(self, item: xccos.Item) -> None:
+        if isinstance(item, xccos.Reply):
+            future = self._replies.pop(item.command_envid, None)
+            if future is not None and not future.done():
+                future.set_result(item)
+        elif isinstance(item, xccos.GroupChat):
+            self.messages.append(item)
+            del self.messages[:-1000]
+            self._arrived.set()
+            if self._heard is not None:
+                self._heard(item)
+
+    async def _until(self, kind: str) -> Notice:
+        """The next notice of a kind; a failure or a lost channel on the way raises ClientError."""
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                while True:
+                    notice = await self._notices.get()
+                    if notice.kind == kind:
+                        return notice
+                    if notice.kind == "failed":
+                        raise ClientError(f"could not {notice.fields['step']}: {notice.fields['reason']}")
+                    if notice.kind == "lost":
+                        raise ClientError(f"the channel was lost: {notice.fields['reason']}")
+        except TimeoutError:
+            raise ClientError(f"no answer within {self._options.timeout:g} s (waiting for: {kind})") from None
+
+    async def command(self, name: str, *data: Element) -> xccos.Reply:
+        """Send a command and wait for its reply. Raises ClientError for a reply that is not 200."""
+        envids: list[str] = []
+        future: asyncio.Future[xccos.Reply] = asyncio.get_running_loop().create_future()
+
+        def send(now: float) -> None:
+            envids.append(self._client.send_command(name, now, *data))
+            self._replies[envids[0]] = future
+
+        self._act(send)
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                reply = await future
+        except TimeoutError:
+            raise ClientError(f"no answer to cmd:{name} within {self._options.timeout:g} s") from None
+        finally:
+            self._replies.pop(envids[0], None)
+        if reply.code != 200:
+            raise ClientError(f"cmd:{name} was refused: {reply.code} {reply.text}")
+        return reply
+
+    async def find_rooms(self, criteria: str = "") -> dict[str, str]:
+        """Rooms by name, with their URIs."""
+        query = Element("qib", {"qtype": "BYNAME", "criteria": criteria, "extended": "false"})
+        reply = await self.command("chansrch", query)
+        self.rooms = {room.get("name"): room.get("uri") for room in reply.data.all("chanib")}
+        return self.rooms
+
+    async def join(self, room: str) -> list[str]:
+        """Join a room by name or URI. Returns who is there, as SIP URIs."""
+        uri = await self.room_uri(room)
+        domain, _, value = uri.removeprefix("ma-chan://").partition("/")
+        reply = await self.command("join", Element("chanid", {"key": "0", "domain": domain, "value": value}))
+        return [user.get("uri") for user in reply.data.all("uib")]
+
+    async def part(self, room: str) -> None:
+        await self.command("part", Element("chanib", {"uri": await self.room_uri(room)}))
+
+    async def history(self, room: str, count: int = 25) -> list[xccos.GroupChat]:
+        """The last messages of a room, oldest first."""
+        last = Element("bcq", {}, [Element("last", {"cnt": str(count)})])
+        reply = await self.command("bccontext", Element("chanib", {"uri": await self.room_uri(room)}), last)
+        return [
+            xccos.GroupChat.from_element(message) for room_ in reply.data.all("chanib") for message in room_.all("msg")
+        ]
+
+    async def room_uri(self, room: str) -> str:
+        """The URI of a room given by name, whatever its case, or by URI. Raises ClientError."""
+        if room.startswith("ma-chan://"):
+            return room
+        if room not in self.rooms:
+            await self.find_rooms()
+        for name, uri in self.rooms.items():
+            if name.casefold() == room.casefold():
+                return uri
+        raise ClientError(f"there is no room {room!r}; there are: {', '.join(self.rooms) or 'none'}")
+
+    async def say(self, room: str, text: str) -> None:
+        """Say a line in a room and wait until it has come back from the pool."""
+        uri = await self.room_uri(room)
+        self._act(lambda now: self._client.say(uri, text, timestamp(time.time()), now))
+        await self.expect(text, self._options.user)
+
+    async def expect(self, text: str, author: str = "") -> xccos.GroupChat:
+        """Wait for a line that contains `text`, from `author` when one is named; lines already heard count."""
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                while True:
+                    for message in self.messages:
+                        if text in message.text and (not author or message.author.lower() == author.lower()):
+                            return message
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise ClientError(f"{text!r} was not heard within {self._options.timeout:g} s") from None
+
+    async def sign_out(self) -> None:
+        """BYE and de-register."""
+        self._act(self._client.sign_out)
+        await self._until("signed out")
+
+    async def close(self) -> None:
+        if self._refresher is not None:
+            self._refresher.cancel()
+        await self._shell.close()
+
+
+def identity_of(user: str) -> Identity:
+    """The endpoint that this program is for a user: always the same, as a real client is on one machine."""
+    instance = uuid5(NAMESPACE_URL, f"sipgw-client:{user.lower()}")
+    return Identity(user, sha256(instance.bytes).hexdigest()[:12], f"urn:uuid:{instance}")

@@ -1,0 +1,92 @@
+"""`sipgw pool`: the emulated Persistent Chat pool on its own sockets, with its rooms in SQLite."""
+
+import asyncio
+import signal
+import time
+from dataclasses import dataclass, field
+from random import SystemRandom
+
+from sipgw.core.user_agent import UserAgent
+from sipgw.events import Listener, Notice
+from sipgw.groupchat.channel import ChannelService, ChannelSettings
+from sipgw.groupchat.pool import PoolAgent
+from sipgw.groupchat.rooms import Room, RoomsError, parse_rooms, room_named
+from sipgw.observability.log import get_logger
+from sipgw.options import PoolOptions
+from sipgw.server.room_store import RoomStore, StoreError
+from sipgw.server.shell import Shell, bind
+from sipgw.transaction.timers import TimerValues
+
+
+@dataclass
+class PoolApp:
+    """A running pool: `listeners` are bound when `start` returns; `close` ends it."""
+
+    options: PoolOptions
+    listeners: list[Listener] = field(default_factory=list)
+    room_names: list[str] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Load rooms, open the store, listen. Raises RoomsError, StoreError or OSError with a text for people."""
+        options = self.options
+        declared = read_rooms(options)
+        self._store = RoomStore(options.data or ":memory:")
+        try:
+            self._store.apply(declared)
+            state = self._store.load()
+            ears = bind([(item.transport, item.host, item.port) for item in options.listen], "")
+        except (OSError, StoreError):
+            self._store.close()
+            raise
+        self.listeners = [ear.listener for ear in ears]
+        uri = f"sip:GC-1-PersistentChatService-1@{options.domain}"  # the gateway's default for its first pool
+        service = ChannelService(ChannelSettings(options.domain, (uri,)), state)
+        agent = UserAgent(self.listeners, SystemRandom(), TimerValues())
+        offset = time.time() - asyncio.get_running_loop().time()
+        PoolAgent(agent, service, offset, str(self.listeners[0]))
+        self.room_names = [room.name for room in state.rooms]
+        self._shell = Shell(agent, log=get_logger(), notify=self._record)
+        await self._shell.start(ears)
+
+    def _record(self, notice: Notice) -> None:
+        """Keep it before anything else happens. An emulated pool goes on when it cannot: the chat matters more."""
+        try:
+            self._store.apply([notice.fields["record"]])
+        except StoreError as error:
+            get_logger().error("not stored", reason=str(error))
+
+    async def close(self) -> None:
+        await self._shell.close()
+        self._store.close()
+
+
+def read_rooms(options: PoolOptions) -> list[Room]:
+    """The declared rooms: those of the TOML file, then those named. Raises RoomsError."""
+    rooms: list[Room] = []
+    if options.rooms_file is not None:
+        try:
+            text = options.rooms_file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text in UTF-8"
+            raise RoomsError([f"{options.rooms_file}: {reason}; name a TOML file of rooms"]) from None
+        rooms += parse_rooms(text, str(options.rooms_file), options.domain)
+    return rooms + [room_named(name, options.domain) for name in options.rooms]
+
+
+async def run_pool(options: PoolOptions) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit status."""
+    log = get_logger()
+    app = PoolApp(options)
+    try:
+        await app.start()
+    except (RoomsError, StoreError, OSError) as error:
+        log.error("cannot start", reason=str(error))
+        return 1
+    addresses = " ".join(str(listener) for listener in app.listeners)
+    log.info("pool listening", addresses=addresses, rooms=", ".join(app.room_names) or "none")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await app.close()
+    return 0

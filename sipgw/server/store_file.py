@@ -1,0 +1,127 @@
+"""The store's SQLite file: its schema, how it is opened, and what is said when it cannot be."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sipgw.core.location import ROW
+
+SCHEMA = 1
+APPLICATION = 0x73697067  # "sipg", so that another program's database is not taken for ours
+BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction; ours take milliseconds
+COLUMNS = ", ".join(ROW)
+
+_SCHEMA = (
+    """CREATE TABLE endpoints (
+        sip_address TEXT PRIMARY KEY, pool_fqdn TEXT NOT NULL, display_name TEXT NOT NULL, created REAL NOT NULL
+    )""",
+    """CREATE TABLE bindings (
+        aor TEXT NOT NULL, contact TEXT NOT NULL, instance TEXT NOT NULL, reg_id INTEGER NOT NULL, epid TEXT NOT NULL,
+        q REAL NOT NULL, expires_at REAL NOT NULL, call_id TEXT NOT NULL, cseq INTEGER NOT NULL, path TEXT NOT NULL,
+        received TEXT NOT NULL, user_agent TEXT NOT NULL, PRIMARY KEY (aor, contact)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    """CREATE TRIGGER binding_of_endpoint BEFORE INSERT ON bindings
+        WHEN EXISTS (SELECT 1 FROM endpoints WHERE sip_address = 'sip:' || NEW.aor)
+        BEGIN SELECT RAISE(ABORT, 'the address has become an endpoint'); END""",
+    """CREATE TRIGGER endpoint_added AFTER INSERT ON endpoints
+        BEGIN UPDATE state SET value = value + 1 WHERE name = 'endpoints_version'; END""",
+    """CREATE TRIGGER endpoint_removed AFTER DELETE ON endpoints
+        BEGIN UPDATE state SET value = value + 1 WHERE name = 'endpoints_version'; END""",
+)
+_ADVICE = {  # by SQLite's primary result code
+    sqlite3.SQLITE_BUSY: "another process holds it; try again",
+    sqlite3.SQLITE_FULL: "free some disk space",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable for this user",
+    sqlite3.SQLITE_NOTADB: "name another file in store.url",
+    sqlite3.SQLITE_CORRUPT: "restore it from a copy, or remove it and start anew",
+}
+
+
+class StoreError(Exception):
+    """The store cannot be opened, read or written. The text is one line that names the file and what to do."""
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors, and Python's about values that SQLite cannot hold, into StoreError."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is the primary one
+        advice = _ADVICE.get(code)
+        raise StoreError(f"store {path}: {error}" + (f"; {advice}" if advice else "")) from error
+
+
+def connect(path: Path, one_thread: bool = True) -> sqlite3.Connection:
+    """A connection that commits to the disk before it says so. Raises StoreError."""
+    with clear_errors(path):
+        connection = sqlite3.connect(path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=one_thread)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(path: Path) -> Iterator[sqlite3.Connection]:
+    """A writing transaction on a connection of its own: committed at the end, rolled back on any error.
+
+    Raises StoreError.
+    """
+    with clear_errors(path), closing(connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")  # closing without it rolls back
+
+
+def create(path: Path) -> None:
+    """Make the file unless it is there, and check that it is a store of ours. Raises StoreError."""
+    _create_private(path)
+    with clear_errors(path), closing(connect(path)) as connection:
+        _check_ours(path, connection)
+    with transaction(path) as connection:
+        if _pragma(connection, "user_version") == 0:  # asked again inside: two processes may open a new file at once
+            _create_schema(connection)
+    with clear_errors(path), closing(connect(path)) as connection:
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(f"store {path}: no write-ahead log is possible there; put it on a local disk")
+
+
+def _create_private(path: Path) -> None:
+    """The file holds a secret: only its owner may read it, unless somebody decides otherwise later."""
+    if not path.parent.is_dir():
+        raise StoreError(f"store {path}: there is no folder {path.parent}; make it or change store.url")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"store {path}: {error.strerror}; change that or store.url") from None
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
+    application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if empty and version == 0:
+        return
+    if application != APPLICATION:
+        raise StoreError(f"store {path}: the database of another program; name another file in store.url")
+    if version > SCHEMA:
+        raise StoreError(f"store {path}: written by a newer sipgw (schema {version}, this one knows {SCHEMA}); upgrade")
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute("INSERT INTO state VALUES ('endpoints_version', 0), ('secret', ?)", (os.urandom(32),))
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")

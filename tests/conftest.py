@@ -1,0 +1,44 @@
+"""For all tests: real peers that may be missing, and no silent skips in CI."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# The same examples each time: a test that fails fails for everybody, and load on the machine fails none.
+settings.register_profile("sipgw", deadline=None, derandomize=True)
+settings.load_profile("sipgw")
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("peer"):
+        program, package = marker.args
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed; Debian package: {package}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI everything is installed, so what is skipped there would be tested nowhere. An expected failure is no skip."""
+    if in_ci() and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
