@@ -119,6 +119,7 @@ class Party:
     inbox: list[Message] = field(default_factory=list)
     sent: dict[str, Request] = field(default_factory=dict)
     instance: str = ""
+    listens: bool = False
     _serial: int = 0
 
     # the ladder
@@ -278,7 +279,7 @@ class World:
 
     def server(self, transport: str = "TCP", host: str = "192.0.2.51", port: int = 5041, name: str = "ocschat") -> Party:
         """Something that listens: the gateway dials it. Over UDP it can send at once."""
-        party = Party(self, name, transport, host, port)
+        party = Party(self, name, transport, host, port, listens=True)
         self._parties.append(party)
         if transport == "UDP":
             party.flow = self.open(party, transport, port, inbound=True)
@@ -358,7 +359,7 @@ class World:
         """Who gets it; None when it is lost, after the failure was reported where the transport would notice."""
         to = send.to
         if to.transport == "UDP":
-            return next((one for one in self._parties if (one.transport, one.host, one.port) == ("UDP", to.host, to.port)), None)
+            return self._at(to)
         if isinstance(to, Flow):
             held = self._flows.get(to.cid)
             return held[1] if held is not None else self._refused(send, "not connected")
@@ -368,14 +369,18 @@ class World:
         for _, party, opened_for in self._flows.values():
             if opened_for == hop:
                 return party
-        party = next((one for one in self._parties if (one.transport, one.host, one.port) == (hop.transport, hop.host, hop.port)), None)
-        if party is None or party.state == REFUSING:
+        party = self._at(hop)
+        if party is None or not party.listens or party.state == REFUSING:
             return self._refused(send, "connection refused")
         if party.state == DISTRUSTED:
             return self._refused(send, f"{UNTRUSTED}: self-signed certificate")
         if party.state == UP:
             party.flow = self.open(party, hop.transport, hop.port, inbound=False, hop=hop)
         return party
+
+    def _at(self, to: Flow | Hop) -> Party | None:
+        address = (to.transport, to.host, to.port)
+        return next((one for one in self._parties if (one.transport, one.host, one.port) == address), None)
 
     def _refused(self, send: Send, reason: str) -> None:
         if send.key:

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +29,7 @@ def test_each_has_its_line_with_its_range_and_extra() -> None:
 
 
 def test_every_range_is_bounded() -> None:
-    requirements = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
+    requirements = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
     assert [text for text in requirements if ">=" not in text and "==" not in text] == []
 
 

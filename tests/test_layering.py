@@ -74,8 +74,10 @@ def impurities(tree: ast.AST) -> Iterator[str]:
         elif (module, last) in IMPURE:
             yield name
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in IMPURE:
-            yield f"{node.value.id}.{node.attr}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used = (node.value.id, node.attr)
+            if used in IMPURE:
+                yield ".".join(used)
 
 
 def parse(path: Path) -> ast.Module:

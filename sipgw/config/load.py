@@ -163,8 +163,11 @@ class _Reader:
             return model.model_validate(data, context=self._context)
         except ValidationError as error:
             faults = error.errors(include_url=False)
+        places = [fault["loc"] for fault in faults]
         for fault in faults:
-            self.report((*location, *fault["loc"]), describe(fault, model))
+            around = len(fault["loc"])
+            if not any(len(place) > around and place[:around] == fault["loc"] for place in places):  # it only follows
+                self.report((*location, *fault["loc"]), describe(fault, model))
         wrong = {fault["loc"][0] for fault in faults if fault["loc"]}
         self._broken |= {(*location, key) for key in wrong} if wrong else {location}
         rest = {key: value for key, value in data.items() if key not in wrong} if wrong else {}

@@ -168,7 +168,7 @@ def parse_file(value: object, info: ValidationInfo) -> Path | None:
     """A path at which there is a file; None for "". Raises ValueError."""
     path = parse_path(value, info)
     if path is not None and not path.is_file():
-        raise ValueError(f"there is no file {path}; paths start at the folder of the configuration file")
+        raise ValueError(f"there is no file {path}; paths start at the folder of this file")
     return path
 
 

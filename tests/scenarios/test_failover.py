@@ -144,9 +144,9 @@ def test_calls_that_wait_for_one_name_ask_once(make_world: MakeWorld) -> None:
     assert world.resolved == ["pc.example.test"]
     world.names["pc.example.test"] = ["192.0.2.51"]
     world.release()
-    for caller in (alice, bob):
+    for caller, at_pool in zip((alice, bob), [pool << "INVITE", pool << "INVITE"], strict=True):
         caller.inbox.clear()
-        pool >> reply(pool << "INVITE", 486)
+        pool >> reply(at_pool, 486)
         caller.fail_call(486)
         pool << "ACK"
 
