@@ -1,0 +1,102 @@
+"""Starts the project's own programs as people do, on free ports, and ends them by their process ids."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+START = 15.0  # seconds that a program may take to listen
+_ADDRESS = re.compile(r"\b(udp|tcp|tls):([0-9.]+|\[[0-9a-f:]+\]):(\d+)")
+
+
+class Program:
+    """A running program; `log` is what it has written so far."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.log: list[str] = []
+        self._reader = asyncio.create_task(self._read())
+        self._more = asyncio.Event()
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self.log.append(line.decode("utf-8", "replace").rstrip())
+            self._more.set()
+        self._more.set()
+
+    async def line(self, *words: str) -> str:
+        """The first line, past or to come, that contains all of the words."""
+        async with asyncio.timeout(START):
+            while True:
+                for line in self.log:
+                    if all(word in line for word in words):
+                        return line
+                assert not self._reader.done(), "ended: " + "\n".join(self.log)
+                self._more.clear()
+                await self._more.wait()
+
+    async def ports(self) -> dict[str, int]:
+        """The bound port of each transport, from the line that says so."""
+        line = await self.line("listening", "addresses")
+        return {transport: int(port) for transport, _, port in _ADDRESS.findall(line)}
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal and wait. Returns the exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(15):
+            status = await self.process.wait()
+            await self._reader
+        return status
+
+
+@asynccontextmanager
+async def sipgw(*arguments: str | Path) -> AsyncIterator[Program]:
+    """`sipgw ARGUMENTS` in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sipgw", *map(str, arguments), stdout=PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
+    )
+    program = Program(process)
+    try:
+        yield program
+    finally:
+        await program.stop()
+
+
+def write_config(
+    folder: Path,
+    pool_server: str,
+    *,
+    listen: Sequence[str] = ("udp:127.0.0.1:0", "tcp:127.0.0.1:0"),
+    endpoint: bool = True,
+    tls: dict[str, Path] | None = None,
+    level: str = "info",
+) -> Path:
+    """A gateway's configuration file in `folder`."""
+    lines = [
+        "[gateway]",
+        'fqdn = "127.0.0.1"',
+        f"listen = [{', '.join(repr(item) for item in listen)}]",
+        "[store]",
+        'url = "sqlite:gateway.db"',
+        "[log]",
+        f'level = "{level}"',
+        "[[pool]]",
+        'fqdn = "pcpool.contoso.com"',
+        f'servers = ["{pool_server}"]',
+    ]
+    if endpoint:
+        lines += ["[[endpoint]]", 'sip_address = "sip:ocschat@contoso.com"', 'pool_fqdn = "pcpool.contoso.com"']
+    if tls:
+        lines += ["[tls]", *[f'{key} = "{path}"' for key, path in tls.items()]]
+    path = folder / "sipgw.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
