@@ -16,7 +16,7 @@ from sipgw.core.registrar import RegistrarSettings
 from sipgw.engine import Engine, EngineSettings
 from sipgw.events import Listener, Persist
 from sipgw.observability.log import get_logger
-from sipgw.registry import Registry
+from sipgw.registry import Endpoint, Registry
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
@@ -105,7 +105,15 @@ class GatewayApp:
             version = self.store.data_version()
             if version != seen:
                 seen = version
-                self.registry.replace_stored(self.store.load_endpoints())
+                self._take_endpoints(self.store.load_endpoints())
+
+    def _take_endpoints(self, stored: list[Endpoint]) -> None:
+        before = {endpoint.sip_address for endpoint in self.registry.endpoints()}
+        self.registry.replace_stored(stored)
+        after = {endpoint.sip_address for endpoint in self.registry.endpoints()}
+        if before != after:  # the store also changes with every registration
+            added, removed = sorted(after - before), sorted(before - after)
+            self._log.info("endpoints changed", added=" ".join(added) or "-", removed=" ".join(removed) or "-")
 
     async def drain(self) -> None:
         """Take nothing new, let transactions that wait for an answer finish, within a bound."""
