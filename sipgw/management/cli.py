@@ -66,8 +66,11 @@ def run(program: Coroutine[Any, Any, int]) -> int:
         import uvloop
 
         factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(program)
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(program)
+    except KeyboardInterrupt:  # before click sees it, which would write an empty line
+        return INTERRUPTED
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -108,5 +108,6 @@ def _show_table(found: list[Endpoint]) -> None:
         place = "the file" if one.declared else "the store"
         texts = (one.sip_address, one.pool_fqdn, one.display_name, place, "" if one.enabled else "disabled")
         table.add_row(*map(Text, texts))  # Text: a display name is not markup
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 1000, crop=False)
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=1000)  # what is not for a terminal is not cut to fit
+    console.print(table)

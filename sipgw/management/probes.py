@@ -160,7 +160,8 @@ async def _ask(config: Config, pool: Pool, server: Server) -> Verdict:
         name = pool.fqdn if secure is not None else None
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, writer = await asyncio.open_connection(server.host, server.port, ssl=secure, server_hostname=name)
-        writer.close()
+            writer.close()
+            await writer.wait_closed()
     except TimeoutError:
         return Verdict("FAIL", subject, f"{server} took no connection within {CONNECT_TIMEOUT:g} s")
     except ssl.SSLCertVerificationError as error:

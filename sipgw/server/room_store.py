@@ -20,6 +20,7 @@ __all__ = ["RoomStore", "StoreError"]
 
 SCHEMA = 1
 APPLICATION = 0x73697072  # "sipr", so that another database, the gateway's own included, is not taken for ours
+MEMORY = ":memory:"  # SQLite's name for no file at all
 BUSY_TIMEOUT = 1.0  # seconds to wait for another process to let go
 
 _TABLES = (
@@ -48,7 +49,7 @@ _TABLES = (
 
 
 class RoomStore:
-    """The file at `path`, made when it is not there, and held until `close`.
+    """The file at `path`, made when it is not there, and held until `close`; ":memory:" keeps nothing beyond that.
 
     `history_per_room` is how many messages of a room are kept; the oldest go. Raises StoreError, whose text is one line
     that names the file, when it cannot be opened, is another program's, or is newer than this program.
@@ -56,7 +57,8 @@ class RoomStore:
 
     def __init__(self, path: Path | str, history_per_room: int = 1_000) -> None:
         self._path = Path(path)
-        _create_private(self._path)
+        if str(path) != MEMORY:
+            _create_private(self._path)
         self._history = history_per_room
         with self._clear_errors():
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)

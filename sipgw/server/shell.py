@@ -18,6 +18,7 @@ from sipgw.server.datagram import DatagramSocket, bind_datagram
 
 SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
 RESOLVE_TIMEOUT = 5.0
+SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1  # seconds between looks at the timers
 _BLANK = (b"", b"\r\n", b"\r\n\r\n", b"\x00")  # datagrams that only keep a NAT binding open
 
 
@@ -319,14 +320,18 @@ class Shell:
     # timers
 
     def _arm(self) -> None:
-        deadline = self.machine.next_deadline()
-        if deadline is None:
-            return
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._tick)
+        """See to it that `_tick` runs in time.
+
+        While anything is pending it runs at least every LONGEST_NAP, which is shorter than any timer that a message can
+        start: so what a batch has started need not be looked at, and this costs nothing on the hot path. It runs at most
+        every SHORTEST_NAP, so that thousands of lingering transactions do not wake the loop one by one.
+        """
+        if self._timer is None:
+            deadline = self.machine.next_deadline()
+            if deadline is not None:
+                now = self._loop.time()
+                when = min(max(deadline, now + SHORTEST_NAP), now + LONGEST_NAP)
+                self._timer = self._loop.call_at(when, self._tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -83,40 +84,65 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
 def create(path: Path) -> None:
     """Make the file unless it is there, and check that it is a store of ours. Raises StoreError."""
     _create_private(path)
-    with clear_errors(path), closing(connect(path)) as connection:
-        _check_ours(path, connection)
-    with transaction(path) as connection:
-        if _pragma(connection, "user_version") == 0:  # asked again inside: two processes may open a new file at once
-            _create_schema(connection)
-    with clear_errors(path), closing(connect(path)) as connection:
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise StoreError(f"store {path}: no write-ahead log is possible there; put it on a local disk")
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            _prepare(path)
+            return
+        except StoreError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)  # another process is making it; SQLite does not wait for the switch to the write-ahead log
 
 
 def _create_private(path: Path) -> None:
-    """The file holds a secret: only its owner may read it, unless somebody decides otherwise later."""
+    """The file holds a secret: only its owner may read it, unless somebody decides otherwise later.
+
+    One that is there is not opened: closing it again would give up the locks that this process has on it.
+    """
+    if path.exists():
+        return
     if not path.parent.is_dir():
         raise StoreError(f"store {path}: there is no folder {path.parent}; make it or change store.url")
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass  # made by another process just now
     except OSError as error:
         raise StoreError(f"store {path}: {error.strerror}; change that or store.url") from None
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+def _is_busy(error: StoreError) -> bool:
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
-def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
-    application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+def _prepare(path: Path) -> None:
+    with clear_errors(path), closing(connect(path)) as connection:
+        if _version(path, connection) == SCHEMA:
+            return
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise StoreError(f"store {path}: no write-ahead log is possible there; put it on a local disk")
+        connection.execute("BEGIN IMMEDIATE")
+        if _version(path, connection) == 0:  # asked again: two processes may make a new file at once
+            _create_schema(connection)
+        connection.execute("COMMIT")
+
+
+def _version(path: Path, connection: sqlite3.Connection) -> int:
+    """The schema's number, 0 in an empty file. Raises StoreError for what is not ours."""
+    # In this order: another process may make the schema meanwhile, and then what is read later is ours.
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if empty and version == 0:
-        return
-    if application != APPLICATION:
+    application = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    if application != APPLICATION and not empty:
         raise StoreError(f"store {path}: the database of another program; name another file in store.url")
     if version > SCHEMA:
         raise StoreError(f"store {path}: written by a newer sipgw (schema {version}, this one knows {SCHEMA}); upgrade")
+    return version
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
