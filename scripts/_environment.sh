@@ -33,7 +33,7 @@ prepare() {
         install_quietly -e "$root${extras:+[$extras]}"
         # An event loop that saves CPU; where it cannot be built, asyncio's own does the same work.
         install_quietly -e "$root[speed]" || echo "uvloop cannot be installed here: running on asyncio's own loop" >&2
-        printf 'extras:\nextras:%s\n' "$extras" >>"$venv/stamp"
+        printf 'extras:%s\n' "" "$extras" | sort -u >>"$venv/stamp"
     fi
     exec 9>&-
 }

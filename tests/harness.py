@@ -9,11 +9,12 @@ A scenario reads as a ladder. `party >> message` puts a message on the wire towa
     pool >> reply(at_pool, 200)
     alice << 200
 
-All outputs are performed at once, in order. Names are looked up in `world.names`, rows are stored as `world.store` says.
+All outputs are performed at once, in order. Names are looked up in `world.names`, rows stored as `world.store` says.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -27,6 +28,7 @@ from sipgw.message.values import bracketed, parse_name_addr
 from sipgw.registry import Endpoint, Pool, Registry, Server
 from sipgw.transport.framing import StreamFramer
 
+SIPE = Path(__file__).parent / "data" / "pidgin-sipe"
 DOMAIN = "example.test"
 FQDN = "sipgw.example.test"
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -67,16 +69,25 @@ def make_engine(
 ) -> Engine:
     pools = [default_pool()] if pools is None else pools
     endpoints = [default_endpoint()] if endpoints is None else endpoints
-    values = EngineSettings(FQDN, frozenset({DOMAIN}), SECRET, **settings)
+    settings.setdefault("secret", SECRET)
+    values = EngineSettings(FQDN, frozenset({DOMAIN}), **settings)
     return Engine(values, make_registry(pools, endpoints), make_listeners(), Random(seed))
 
 
 def reply(
-    request: Message, status: int, *headers: str, tag: str = "remote", contact: str = "", body: bytes = b"", routes: bool = True
+    request: Message,
+    status: int,
+    *headers: str,
+    tag: str = "remote",
+    contact: str = "",
+    body: bytes = b"",
+    routes: bool = True,
 ) -> Response:
     """What a user agent answers: Record-Route copied into what opens a dialog (RFC 3261 §12.1.1)."""
     assert isinstance(request, Request)
-    lines = [f"Record-Route: {value}" for value in request.values("record-route")] if routes and 100 < status < 300 else []
+    lines = (
+        [f"Record-Route: {value}" for value in request.values("record-route")] if routes and 100 < status < 300 else []
+    )
     if contact:
         lines.append(f"Contact: <{contact}>")
     return response_to(request, status, to_tag=tag, headers=[*lines, *headers], body=body)
@@ -107,7 +118,7 @@ class Dialog:
 
 @dataclass(eq=False)
 class Party:
-    """Something that speaks SIP with the gateway. `flow` is how it does; a pool server has none before it is dialled."""
+    """Something that speaks SIP with the gateway. `flow` is how; a pool server has none before it is dialled."""
 
     world: "World"
     name: str
@@ -191,7 +202,9 @@ class Party:
         instance = f';+sip.instance="<urn:uuid:{self.instance}>"' if self.instance else ""
         line = f"Contact: <{contact or self.contact}>{instance}"
         more.setdefault("call_id", f"{self.name}-registration")
-        return self.request("REGISTER", f"sip:{DOMAIN}", line, f"Expires: {expires}", *headers, to=self.uri, cseq=cseq, **more)
+        return self.request(
+            "REGISTER", f"sip:{DOMAIN}", line, f"Expires: {expires}", *headers, to=self.uri, cseq=cseq, **more
+        )
 
     def sign_in(self) -> Response:
         """Register and take the 200."""
@@ -202,7 +215,12 @@ class Party:
 
     def cancel(self, invite: Request) -> Request:
         """§9.1: the CANCEL of an INVITE that this party sent."""
-        lines = [f"Via: {invite.first('via')}", "Max-Forwards: 70", f"From: {invite.first('from')}", f"To: {invite.first('to')}"]
+        lines = [
+            f"Via: {invite.first('via')}",
+            "Max-Forwards: 70",
+            f"From: {invite.first('from')}",
+            f"To: {invite.first('to')}",
+        ]
         lines += [f"Call-ID: {invite.call_id}", f"CSeq: {invite.cseq.number} CANCEL"]
         return new_request("CANCEL", invite.uri, lines)
 
@@ -243,8 +261,9 @@ class Party:
 
     def connect(self, port: int = 0) -> None:
         """Open a (new) connection to the gateway."""
-        self.port = port or self.port
-        self.flow = self.world.open(self, self.transport, self.port, inbound=True)
+        if port and not self.listens:
+            self.port = port
+        self.flow = self.world.open(self, self.transport, port or self.port, inbound=True)
 
 
 class World:
@@ -270,14 +289,18 @@ class World:
 
     # who is there
 
-    def phone(self, name: str, transport: str = "TCP", host: str = "198.51.100.7", port: int = 0, instance: str = "") -> Party:
+    def phone(
+        self, name: str, transport: str = "TCP", host: str = "198.51.100.7", port: int = 0, instance: str = ""
+    ) -> Party:
         """A client. Over TCP and TLS it is connected."""
         party = Party(self, name, transport, host, port or 40000 + len(self._parties), instance=instance)
         self._parties.append(party)
         party.flow = self.open(party, transport, party.port, inbound=True)
         return party
 
-    def server(self, transport: str = "TCP", host: str = "192.0.2.51", port: int = 5041, name: str = "ocschat") -> Party:
+    def server(
+        self, transport: str = "TCP", host: str = "192.0.2.51", port: int = 5041, name: str = "ocschat"
+    ) -> Party:
         """Something that listens: the gateway dials it. Over UDP it can send at once."""
         party = Party(self, name, transport, host, port, listens=True)
         self._parties.append(party)
@@ -362,18 +385,23 @@ class World:
             return self._at(to)
         if isinstance(to, Flow):
             held = self._flows.get(to.cid)
-            return held[1] if held is not None else self._refused(send, "not connected")
+            if held is not None:
+                return held[1]
+            self._refuse(send, "not connected")
+            return None
         return self._dial(send, to)
 
     def _dial(self, send: Send, hop: Hop) -> Party | None:
-        for _, party, opened_for in self._flows.values():
+        for _, connected, opened_for in self._flows.values():
             if opened_for == hop:
-                return party
+                return connected
         party = self._at(hop)
         if party is None or not party.listens or party.state == REFUSING:
-            return self._refused(send, "connection refused")
+            self._refuse(send, "connection refused")
+            return None
         if party.state == DISTRUSTED:
-            return self._refused(send, f"{UNTRUSTED}: self-signed certificate")
+            self._refuse(send, f"{UNTRUSTED}: self-signed certificate")
+            return None
         if party.state == UP:
             party.flow = self.open(party, hop.transport, hop.port, inbound=False, hop=hop)
         return party
@@ -382,7 +410,7 @@ class World:
         address = (to.transport, to.host, to.port)
         return next((one for one in self._parties if (one.transport, one.host, one.port) == address), None)
 
-    def _refused(self, send: Send, reason: str) -> None:
+    def _refuse(self, send: Send, reason: str) -> None:
         if send.key:
             self.perform(self.engine.send_failed(send.key, reason, self.now))
 
@@ -419,6 +447,16 @@ class World:
         assert left == (0, 0, 0, 0), f"left behind: {sizes}"
         assert sizes.connections == len(self._flows)
         assert self.engine.next_deadline() is None
+        assert self.engine.layer._by_peer == {}
+        assert self.engine.proxy._waiting_count == 0
+
+
+def sipe_message(number: str) -> Request:
+    """A message that pidgin-sipe put on the wire; see data/pidgin-sipe."""
+    (path,) = SIPE.glob(f"{number}-*.sip")
+    message = parse_message(path.read_bytes())
+    assert isinstance(message, Request)
+    return message
 
 
 def diagnostics_of(response: Message) -> tuple[int, str]:

@@ -161,15 +161,18 @@ def parse_path(value: object, info: ValidationInfo) -> Path | None:
         return None
     if "\0" in written:
         raise ValueError("a path cannot hold a null character")
-    return _folder(info) / Path(written).expanduser()
+    return _folder(info) / written
 
 
 def parse_file(value: object, info: ValidationInfo) -> Path | None:
     """A path at which there is a file; None for "". Raises ValueError."""
     path = parse_path(value, info)
-    if path is not None and not path.is_file():
-        raise ValueError(f"there is no file {path}; paths start at the folder of this file")
-    return path
+    try:
+        if path is None or path.is_file():
+            return path
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; name a file that this user can read") from None
+    raise ValueError(f"there is no file {path}; paths start at the folder of this file")
 
 
 def parse_store(value: object, info: ValidationInfo) -> Path:

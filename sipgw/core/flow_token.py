@@ -10,6 +10,7 @@ parties that the dialog was set up between.
 
 import hmac
 from binascii import crc32
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -58,6 +59,7 @@ def _hex_address(host: str, port: int) -> str:
     return f"{ip_address(host.partition('%')[0]).packed.hex()}{port:04x}"
 
 
+@lru_cache(maxsize=4096)
 def read_side(text: str) -> Side:
     """Undo `write_side`. Raises ValueError."""
     kind, rest = text[:1], text[1:]

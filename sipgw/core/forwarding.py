@@ -10,11 +10,10 @@ DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"
 def fingerprint(request: Request) -> str:
     """The part of our branch by which a loop is told from a spiral (§16.6 item 8, RFC 5393 §4.2): what routing sees."""
     lines, index = request.lines, request.index
-    seen = [lines[index[name]] for name in ("from", "to", "call-id", "cseq")]
+    seen = [request.uri, lines[index["from"]], lines[index["to"]], lines[index["call-id"]], lines[index["cseq"]]]
     if "route" in index:
         seen += request.values("route")
-    text = f"{request.uri} {seen}"
-    return f".{crc32(text.encode('latin-1')):08x}"
+    return f".{crc32(''.join(seen).encode('latin-1')):08x}"
 
 
 def forwarded_copy(request: Request, uri: str | None, top: list[str], hops_left: int | None) -> Request:
@@ -29,7 +28,7 @@ def forwarded_copy(request: Request, uri: str | None, top: list[str], hops_left:
         lines.append("Max-Forwards: 70")
         names.append("max-forwards")
     else:
-        lines[request.index["max-forwards"] + len(top)] = f"Max-Forwards: {hops_left - 1}"
+        lines[names.index("max-forwards")] = f"Max-Forwards: {hops_left - 1}"
     return Request(request.method, request.uri if uri is None else uri, lines, names, request.body)
 
 

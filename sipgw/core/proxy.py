@@ -89,7 +89,7 @@ class Proxy:
         if left == 0:
             raise Refused(483, "Max-Forwards is 0")
         check_proxy_require(request)
-        mark = fingerprint(request)
+        mark = "" if request.to_tag else fingerprint(request)  # inside a dialog the token leaves no room for a loop
         check_loop(request, self.router.own_sent_by, mark)
         route = self.router.route(request, transaction.flow, now)
         self._act(transaction, route, left, mark, now)

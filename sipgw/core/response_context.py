@@ -157,10 +157,10 @@ class ResponseContext:
         self._finish()
 
     def _relay(self, response: Response, now: float) -> None:
-        response.drop_first("via")  # item 3
-        if "via" not in response.index:
-            self._proxy.counters["misdirected"] += 1
+        if response.names.count("via") == 1 and "," not in response.lines[response.index["via"]]:
+            self._proxy.counters["misdirected"] += 1  # it was meant for us, and we asked for nothing
             return
+        response.drop_first("via", last_look=True)  # item 3
         self._server.respond(response, now)
 
     def _finish(self) -> None:

@@ -22,7 +22,7 @@ from sipgw.core.location import Binding, LocationService
 from sipgw.events import Flow, Hop, Listener
 from sipgw.message.message import Request
 from sipgw.message.uri import SipUri, parse_uri
-from sipgw.message.values import host_port, parse_name_addr
+from sipgw.message.values import host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
@@ -148,8 +148,8 @@ class Router:
             self._undo_strict_routing(request)
         token = ""
         while "route" in request.index:
-            value = request.values("route")[0]
-            own = self._own_token(value)
+            value = request.first("route") or ""
+            own = self._own_token(split_list(value)[0] if "," in value else value)
             if own is None:
                 break
             token = own or token
@@ -187,7 +187,7 @@ class Router:
         hop = self._hop_of(side, request, now)
         if hop is None:
             return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user did not return"})
-        return Route(groups=[[Target([hop], str(hop))]], in_dialog=True)
+        return Route(groups=[[Target([hop], "the other side of the dialog")]], in_dialog=True)
 
     def _hop_of(self, side: Side, request: Request, now: float) -> Flow | Hop | None:
         if side.cid:

@@ -181,9 +181,8 @@ class ChannelService:
     ) -> list[Output]:
         room = self._directory.find(_address(channel), sender.aor)
         self._check_place(sender, room)
-        others = (session for session in self._presence.users(room.uri) if session.aor != sender.aor)
-        users = self._presence.count(room.uri) + (not self._presence.has(room.uri, sender.aor))
-        if not answer.add_room(room, users, chain([sender], others)):
+        count = self._presence.count(room.uri) + (not self._presence.has(room.uri, sender.aor))
+        if not answer.add_room(room, count, chain([sender], self._presence.users(room.uri))):
             raise Refused(LIMIT_REACHED, "too many rooms at once", "answer")
         return self._enter(sender, room, kind, now)
 

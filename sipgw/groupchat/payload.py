@@ -130,7 +130,10 @@ class JoinAnswer:
             self._rooms.append(element)
 
     def add_room(self, room: Room, count: int, users: Iterable[Session]) -> bool:
-        """Add the room with the `count` users who are in it; False, and nothing added, when it does not fit."""
+        """Add the room and the `count` users who are in it, each given at least once.
+
+        False, and nothing is added, when the room does not fit.
+        """
         element = room_info(room, count)
         if not self._budget.take(written_size(element) + _LISTS):
             return False

@@ -72,13 +72,17 @@ def _finish_response(
     if content_type:
         lines.append(f"Content-Type: {content_type}")
     lines.append(f"Content-Length: {len(body)}")
-    return Response(status, reason or REASONS.get(status, "Unknown"), lines, names_of(lines), body)
+    response = Response(status, reason or REASONS.get(status, "Unknown"), lines, names_of(lines), body)
+    response.reindex()
+    return response
 
 
 def new_request(method: str, uri: str, headers: Sequence[str], body: bytes = b"") -> Request:
     """A request of our own from whole header lines; Content-Length is added."""
     lines = [*headers, f"Content-Length: {len(body)}"]
-    return Request(method, uri, lines, names_of(lines), body)
+    request = Request(method, uri, lines, names_of(lines), body)
+    request.reindex()
+    return request
 
 
 def ack_for(request: Request, response: Response) -> Request:
@@ -92,6 +96,7 @@ def cancel_for(request: Request) -> Request:
 
 
 def _hop_by_hop(request: Request, method: str, to: str) -> Request:
+    request.reindex()  # what was only made to be sent has no index yet
     top_via = split_list(request.first("via") or "")[0]
     routes = [
         line for line, name in zip(request.lines, request.names, strict=True) if name == "route"

@@ -23,7 +23,9 @@ def check_mandatory(message: Message) -> None:
 def check_request(request: Request) -> None:
     """CSeq fits the request line (§8.1.1.5), From and To can be read. Raises MalformedMessage."""
     try:
-        method = request.cseq.method
+        number, _, method = (request.first("cseq") or "").partition(" ")
+        if len(number) > 9 or method != request.method or not number.isdecimal():  # else it is of the plain form
+            method = request.cseq.method
         if method != request.method:
             raise MalformedMessage(f"CSeq says {method[:20]!r}, the request line {request.method[:20]!r}")
         for name in ("from", "to"):

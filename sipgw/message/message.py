@@ -19,7 +19,11 @@ MAX_HEADERS = 256  # enough for 70 hops of Via and Record-Route; a longer list i
 
 
 class Message:
-    """Common part of requests and responses. `lines` and `names` run in parallel; `index` gives a name's first line."""
+    """Common part of requests and responses. `lines` and `names` run in parallel; `index` gives a name's first line.
+
+    A message made by its constructor has no index: whoever looks values up calls `reindex` first. One that is only
+    made to be sent can do without.
+    """
 
     __slots__ = ("_via", "body", "index", "lines", "names", "start")
 
@@ -27,14 +31,15 @@ class Message:
         self.start = start
         self.lines = lines
         self.names = names
-        self.index: dict[str, int]
+        self.index: dict[str, int] = {}
         self.body = body
-        self._reindex()
+        self._via: Via | None = None
 
-    def _reindex(self) -> None:
+    def reindex(self) -> None:
+        """Make `index` and the topmost Via agree with `lines` and `names` again."""
         names = self.names
         self.index = dict(zip(names[::-1], range(len(names) - 1, -1, -1)))  # noqa: B905 (half the cost of strict)
-        self._via: Via | None = None
+        self._via = None
 
     def first(self, name: str) -> str | None:
         """The value of the first header line called `name` (canonical form), unfolded and stripped; None if absent."""
@@ -85,8 +90,11 @@ class Message:
             self.lines[at] = "Via: " + via.encode()
         self._via = via
 
-    def drop_first(self, name: str) -> None:
-        """Remove the first value of a comma-list header (a topmost Via or Route), with its line when that was all."""
+    def drop_first(self, name: str, last_look: bool = False) -> None:
+        """Remove the first value of a comma-list header (a topmost Via or Route), with its line when that was all.
+
+        `last_look` saves the new index where no value will be looked up any more.
+        """
         at = self.index[name]
         rest = split_list(line_value(self.lines[at]))[1:] if "," in self.lines[at] else []
         if rest:
@@ -94,7 +102,8 @@ class Message:
             self._via = None
         else:
             del self.lines[at], self.names[at]
-            self._reindex()
+            if not last_look:
+                self.reindex()
 
     @property
     def call_id(self) -> str:
@@ -124,8 +133,10 @@ class Request(Message):
 
     __slots__ = ("method", "uri")
 
-    def __init__(self, method: str, uri: str, lines: list[str], names: list[str], body: bytes) -> None:
-        super().__init__(f"{method} {uri} SIP/2.0", lines, names, body)
+    def __init__(
+        self, method: str, uri: str, lines: list[str], names: list[str], body: bytes, start: str = ""
+    ) -> None:
+        super().__init__(start or f"{method} {uri} SIP/2.0", lines, names, body)
         self.method = method
         self.uri = uri
 
@@ -136,7 +147,7 @@ class Request(Message):
         self.start = f"{self.method} {uri} SIP/2.0"
         self.lines = [line for line, _ in lines]
         self.names = [name for _, name in lines]
-        self._reindex()
+        self.reindex()
 
 
 class Response(Message):
@@ -144,8 +155,10 @@ class Response(Message):
 
     __slots__ = ("reason", "status")
 
-    def __init__(self, status: int, reason: str, lines: list[str], names: list[str], body: bytes) -> None:
-        super().__init__(f"SIP/2.0 {status} {reason}", lines, names, body)
+    def __init__(
+        self, status: int, reason: str, lines: list[str], names: list[str], body: bytes, start: str = ""
+    ) -> None:
+        super().__init__(start or f"SIP/2.0 {status} {reason}", lines, names, body)
         self.status = status
         self.reason = reason
 
@@ -214,9 +227,9 @@ def _with_start_line(start: str, lines: list[str], names: list[str], body: bytes
     if len(parts) != 3:
         raise MalformedMessage(f"not a start line: {start[:60]!r}")
     method, uri, version = parts
-    request = Request(method, uri, lines, names, body)
-    request.start = start
-    if version.upper() != "SIP/2.0":
+    request = Request(method, uri, lines, names, body, start)
+    request.reindex()
+    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
         raise _bad_request_line(start, version, request)
     if not method or not TOKEN.issuperset(method):
         raise MalformedMessage(f"the method is not a token: {method[:40]!r}", 400, request)
@@ -233,8 +246,8 @@ def _response(start: str, parts: list[str], lines: list[str], names: list[str], 
     version, status, reason = parts
     if version.upper() != "SIP/2.0" or len(status) != 3 or not status.isdecimal() or not "100" <= status <= "699":
         raise MalformedMessage(f"not a status line: {start[:60]!r}")
-    response = Response(int(status), reason, lines, names, body)
-    response.start = start
+    response = Response(int(status), reason, lines, names, body, start)
+    response.reindex()
     return response
 
 

@@ -25,8 +25,7 @@ CHANSRCH = _envelope(
 )
 JOIN = _envelope(
     "1901187626",
-    '<cmd id="cmd:join" seqid="1"><data>'
-    f'<chanid key="0" domain="example.test" value="{LOBBY_GUID}"/></data></cmd>',
+    f'<cmd id="cmd:join" seqid="1"><data><chanid key="0" domain="example.test" value="{LOBBY_GUID}"/></data></cmd>',
 )
 BCCONTEXT = _envelope(
     "1901187627",
@@ -37,9 +36,7 @@ GRPCHAT = _envelope(
     f'<grpchat id="grpchat" seqid="1" chanUri="{LOBBY}" author="sip:alice@example.test" ts="2026-11-22T21:42:20Z">'
     "<chat>hello &lt;b&gt; &amp; wörld bold\r\nline2</chat></grpchat>",
 )
-PART = _envelope(
-    "1901187629", f'<cmd id="cmd:part" seqid="1"><data><chanib uri="{LOBBY}"/></data></cmd>'
-)
+PART = _envelope("1901187629", f'<cmd id="cmd:part" seqid="1"><data><chanib uri="{LOBBY}"/></data></cmd>')
 
 # to the client
 RPL_REQURI = _answer(

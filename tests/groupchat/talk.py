@@ -1,4 +1,4 @@
-"""A channel service with parties that talk to it. Every envelope is read as a client would, and has to be small enough."""
+"""A channel service and parties that talk to it. Each envelope is read as a client would and has to be small enough."""
 
 from collections import deque
 from collections.abc import Iterable

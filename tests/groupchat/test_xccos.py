@@ -143,7 +143,9 @@ def test_as_many_items_as_allowed() -> None:
     assert len(parsed("<x/>" * xccos.MAX_ITEMS).items) == xccos.MAX_ITEMS
 
 
-@pytest.mark.parametrize("body", [b"<data/>", b'<xccos xmlns="urn:other" envid="1"/>', b"<xccos/>", b'<xccos envid=""/>'])
+@pytest.mark.parametrize(
+    "body", [b"<data/>", b'<xccos xmlns="urn:other" envid="1"/>', b"<xccos/>", b'<xccos envid=""/>']
+)
 def test_other_roots_and_no_envid_are_refused(body: bytes) -> None:
     with pytest.raises(XccosError) as caught:
         xccos.parse(body)

@@ -166,7 +166,7 @@ def test_cancel_while_the_name_is_looked_up(make_world: MakeWorld) -> None:
     pool.nothing()
 
 
-@pytest.mark.xfail(strict=True, reason="what a name resolved to is kept for ever: one failed look-up takes the pool down")
+@pytest.mark.xfail(strict=True, reason="what a name resolved to is kept for ever, nothing included")
 def test_a_failed_look_up_is_asked_again_later() -> None:
     world = World([default_pool(Server("TCP", "pc.example.test", 5041))])
     alice, pool = world.phone("alice"), world.server()
@@ -192,7 +192,7 @@ def test_addresses_of_a_name_are_asked_for_again_later() -> None:
     second << "INVITE"
 
 
-@pytest.mark.xfail(strict=True, reason="a call that waited for a name is told 100 twice: _wait_for and _act both send it")
+@pytest.mark.xfail(strict=True, reason="_wait_for and _act both send 100")
 def test_a_call_that_waited_for_a_name_is_told_trying_once() -> None:
     world = World([default_pool(Server("TCP", "pc.example.test", 5041))])
     world.names["pc.example.test"] = ["192.0.2.51"]

@@ -151,7 +151,9 @@ def test_a_gruu_reaches_one_endpoint_only(world: World) -> None:
     one, two = desks(world, "1.0", "1.0")
     one >> one.request("REGISTER", "sip:example.test", to=one.uri)
     answer = one << 200
-    (gruu,) = [value.partition('gruu="')[2].partition('"')[0] for value in answer.values("contact") if "urn:uuid:i0" in value]
+    (gruu,) = [
+        value.partition('gruu="')[2].partition('"')[0] for value in answer.values("contact") if "urn:uuid:i0" in value
+    ]
     alice = world.phone("alice")
     alice >> alice.request("MESSAGE", gruu)
     one >> reply(one << "MESSAGE", 200)

@@ -1,8 +1,8 @@
 """The call that everything is for: a client asks the contact object, the pool answers, INFOs go both ways, BYE."""
 
 import pytest
-from sipgw.registry import Server
 
+from sipgw.registry import Server
 from tests.harness import CONTACT_OBJECT, FQDN, GATEWAY, MakeWorld, Party, World, default_pool, reply
 
 XCCOS = b'<xccos ver="1"><cmd id="cmd:requri" seqid="1"><data/></cmd></xccos>'
@@ -113,7 +113,7 @@ def test_service_uri_of_the_pool_routes_to_it(world: World) -> None:
 
 
 def test_what_the_signatures_cover_stays_as_it_was(world: World) -> None:
-    """Request-URI, From, To, Call-ID, unknown headers, their order and case: only Via, Record-Route, Max-Forwards change."""
+    """Request-URI, From, To, Call-ID, unknown headers, order and case: only Via, Record-Route, Max-Forwards change."""
     alice, pool = world.phone("alice"), world.server()
     invite = alice.request("INVITE", CONTACT_OBJECT + ";x=1", "X-Odd: a,  b", "sUBJECT : \xe4", body=b"\x00\xff")
     alice >> invite

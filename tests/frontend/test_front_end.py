@@ -1,0 +1,224 @@
+"""Self-subscriptions, provisioning, SERVICE, and the real client's whole session."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from sipgw.message import Response, parse_message
+from sipgw.registry import Pool, Server
+from tests.harness import (
+    DOMAIN,
+    SERVICE_URI,
+    SIPE,
+    MakeWorld,
+    Party,
+    World,
+    default_endpoint,
+    default_pool,
+    reply,
+)
+from tests.harness import sipe_message as sipe
+
+SIP = "{http://schemas.microsoft.com/2006/09/sip/provisiongrouplist-notification}"
+OTHER_POOL = Pool(
+    "pool2.example.test", (Server("TCP", "192.0.2.61", 5041),), f"sip:GC-1-PersistentChatService-2@{DOMAIN}"
+)
+
+
+def properties(answer: Response) -> dict[str, str]:
+    """The persistentChatConfiguration of a provisioning document."""
+    root = ElementTree.fromstring(answer.body)
+    assert root.tag == f"{SIP}provisionGroupList"
+    (group,) = root.findall(f"{SIP}provisionGroup")
+    assert group.get("name") == "persistentChatConfiguration"
+    return {str(item.get("name")): item.text or "" for item in group.iter(f"{SIP}property")}
+
+
+def subscribe(party: Party, event: str, *headers: str) -> Response:
+    party >> party.request("SUBSCRIBE", party.uri, f"Event: {event}", *headers)
+    answer: Response = party << 200
+    return answer
+
+
+def test_roaming_contacts(alice: Party) -> None:
+    alice >> sipe("02")
+    answer = alice << 200
+    assert answer.first("event") == "vnd-microsoft-roaming-contacts"
+    assert answer.first("content-type") == "application/vnd-microsoft-roaming-contacts+xml"
+    assert answer.first("ms-piggyback-cseq") == "1"
+    assert answer.first("subscription-state") == "active;expires=7200"
+    assert answer.first("expires") == "7200"
+    assert answer.to_tag
+    assert ElementTree.fromstring(answer.body).tag.endswith("contactList")
+
+
+def test_provisioning(alice: Party) -> None:
+    """Group chat starts in the client only when this was processed."""
+    alice >> sipe("03")
+    answer = alice << 200
+    assert answer.first("event") == "vnd-microsoft-provisioning-v2"
+    assert answer.first("content-type") == "application/vnd-microsoft-roaming-provisioning-v2+xml"
+    assert answer.first("ms-piggyback-cseq") == "1"
+    assert answer.first("expires") == "0"
+    assert answer.first("subscription-state") == "terminated;expires=0"
+    assert properties(answer) == {
+        "EnablePersistentChat": "true",
+        "DefaultPersistentChatPoolUri": f"sip:ocschat@{DOMAIN}",
+        "PersistentChatPoolUris": SERVICE_URI,
+    }
+
+
+def test_roaming_self(alice: Party) -> None:
+    alice >> sipe("04")
+    answer = alice << 200
+    assert answer.first("event") == "vnd-microsoft-roaming-self"
+    root = ElementTree.fromstring(answer.body)
+    assert [child.tag.partition("}")[2] for child in root] == ["categories", "containers", "subscribers"]
+    assert root[0].get("uri") == f"sip:alice@{DOMAIN}"
+
+
+def test_the_user_is_escaped_in_documents(world: World) -> None:
+    odd = world.phone("a&b", "UDP")
+    root = ElementTree.fromstring(subscribe(odd, "vnd-microsoft-roaming-self").body)
+    assert root[0].get("uri") == f"sip:a&b@{DOMAIN}"
+
+
+def provisioned(world: World) -> dict[str, str]:
+    return properties(subscribe(world.phone("alice"), "vnd-microsoft-provisioning-v2"))
+
+
+def test_provisioning_without_pools(make_world: MakeWorld) -> None:
+    assert provisioned(make_world([], [])) == {"EnablePersistentChat": "false"}
+
+
+def test_provisioning_without_endpoints(make_world: MakeWorld) -> None:
+    assert provisioned(make_world(endpoints=[]))["DefaultPersistentChatPoolUri"] == SERVICE_URI
+
+
+def test_provisioning_passes_over_what_is_disabled_or_another_pools(make_world: MakeWorld) -> None:
+    endpoints = [
+        default_endpoint(user="other", pool=OTHER_POOL.fqdn),
+        default_endpoint(user="off", enabled=False),
+        default_endpoint(user="on", pool="PCPOOL.example.test"),
+    ]
+    found = provisioned(make_world([default_pool(), OTHER_POOL], endpoints))
+    assert found["DefaultPersistentChatPoolUri"] == f"sip:on@{DOMAIN}"
+    assert found["PersistentChatPoolUris"] == f"{SERVICE_URI} {OTHER_POOL.service_uri}"
+
+
+@pytest.mark.parametrize(
+    "event",
+    ["vnd-microsoft-provisioning", "vnd-microsoft-roaming-ACL", "presence", "presence.wpending", "Presence;id=1"],
+)
+def test_packages_with_nothing_to_tell(world: World, event: str) -> None:
+    answer = subscribe(world.phone("alice"), event)
+    assert answer.first("event") == event.partition(";")[0]
+    assert answer.body == b""
+    assert "content-type" not in answer.index
+
+
+@pytest.mark.parametrize("event", ["dialog", "", "vnd-microsoft-provisioning-v3"])
+def test_unknown_packages(world: World, event: str) -> None:
+    alice = world.phone("alice")
+    alice >> alice.request("SUBSCRIBE", alice.uri, f"Event: {event}")
+    answer = alice << 489
+    assert "vnd-microsoft-provisioning-v2" in (answer.first("allow-events") or "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"), [("600", "600"), ("99999", "7200"), ("x", "7200"), ("0", "0"), ("9" * 30, "7200")]
+)
+def test_subscription_intervals(world: World, asked: str, granted: str) -> None:
+    answer = subscribe(world.phone("alice"), "presence", f"Expires: {asked}")
+    assert answer.first("expires") == granted
+
+
+def test_a_subscription_is_ended_at_the_contact_of_its_answer(world: World, alice: Party) -> None:
+    alice >> sipe("02")
+    answer = alice << 200
+    target = answer.values("contact")[0].strip("<>")
+    end = alice.request("SUBSCRIBE", target, "Event: vnd-microsoft-roaming-contacts", "Expires: 0", to=alice.uri)
+    alice >> end
+    ended = alice << 200
+    assert ended.first("subscription-state") == "terminated;expires=0"
+
+
+def test_subscriptions_to_others_are_forwarded(world: World) -> None:
+    alice, bob = world.phone("alice"), world.phone("bob")
+    bob.sign_in()
+    alice >> alice.request("SUBSCRIBE", bob.uri, "Event: presence")
+    bob >> reply(bob << "SUBSCRIBE", 200)
+    alice << 200
+
+
+@pytest.mark.parametrize("name", ["05", "07", "08"])
+def test_service_to_oneself(alice: Party, name: str) -> None:
+    alice >> sipe(name)
+    assert (alice << 200).body == b""
+
+
+def test_options_to_the_gateway(world: World) -> None:
+    alice = world.phone("alice")
+    for uri in (f"sip:{DOMAIN}", "sip:192.0.2.1:5060"):
+        alice >> alice.request("OPTIONS", uri)
+        assert "REGISTER" in ((alice << 200).first("allow") or "")
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INFO", "PUBLISH", "BYE"])
+def test_other_requests_to_the_gateway(world: World, method: str) -> None:
+    alice = world.phone("alice")
+    alice >> alice.request(method, f"sip:{DOMAIN}")
+    assert "OPTIONS" in ((alice << 405).first("allow") or "")
+
+
+def test_an_invite_to_the_gateway_itself(world: World) -> None:
+    alice = world.phone("alice")
+    alice >> alice.request("INVITE", f"sip:{DOMAIN}")
+    alice.fail_call(405)
+
+
+# the real client's whole session
+
+
+def test_a_session_of_the_real_client(world: World, alice: Party) -> None:
+    """Its own bytes; only Route and tags follow what this server answered."""
+    pool = world.server()
+    for name in ("01", "02", "03", "04", "05"):
+        alice >> sipe(name)
+        alice << 200
+    alice >> sipe("06")
+    alice.sent[sipe("06").call_id] = sipe("06")
+    alice << 100
+    at_pool = pool << "INVITE"
+    assert at_pool.body == sipe("06").body
+    pool >> reply(
+        at_pool, 200, tag="BCC5A3C2F30541E8", contact=f"sip:ocschat@{DOMAIN}:5041;opaque=srvr:lookup;transport=tcp"
+    )
+    route = "".join(f"Route: {value}\r\n" for value in (alice << 200).values("record-route")[::-1]).encode()
+    for name in ("07", "08"):
+        alice >> sipe(name)
+        alice << 200
+    for name, method in (("09", "ACK"), ("10", "INFO"), ("12", "BYE")):
+        data = sipe(name).encode().replace(b"From:", route + b"From:", 1)
+        alice >> data
+        message = pool << method
+        assert message.uri == sipe(name).uri
+        assert message.body == sipe(name).body
+        if method != "ACK":
+            pool >> reply(message, 200)
+            alice << 200
+    alice >> sipe("31")
+    alice << 200
+    alice.nothing()
+    pool.nothing()
+
+
+def test_the_channel_of_the_recording_is_not_a_user_here(alice: Party) -> None:
+    """The URI that another server's lookup handed out."""
+    alice >> sipe("13")
+    alice << 404
+
+
+def test_the_recorded_messages_survive_byte_by_byte() -> None:
+    for path in sorted(SIPE.glob("*.sip")):
+        assert parse_message(path.read_bytes()).encode() == path.read_bytes()

@@ -1,0 +1,195 @@
+"""`sipgw check`: each thing that stands in the way of `serve` is a line, and only then is the status 1."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from sipgw.registry import Endpoint
+from sipgw.server.store import Store
+from tests.management.conftest import Run
+
+
+@pytest.fixture
+def pool_port() -> Iterator[int]:
+    """A pool's server that takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+
+
+def lines(out: str) -> list[str]:
+    return [" ".join(line.split()) for line in out.splitlines()]
+
+
+def test_all_is_well(sipgw: Run, gw: Path, pool_port: int, tmp_path: Path) -> None:
+    edit(gw, ("tcp:127.0.0.1:1", f"tcp:127.0.0.1:{pool_port}"))
+    found = sipgw("check")
+    assert lines(found.out) == [
+        f"ok config: {gw}: sipgw.contoso.com serves contoso.com; pools: 1, endpoints: 1",
+        f"ok store: {tmp_path / 'sipgw.db'} will be made",
+        "ok gateway.listen: udp:127.0.0.1:0 is free",
+        "ok gateway.listen: tcp:127.0.0.1:0 is free",
+        f"ok pool pc.contoso.com: tcp:127.0.0.1:{pool_port} takes connections",
+    ]
+    assert found.status == 0
+    assert not (tmp_path / "sipgw.db").exists(), "asking makes no file"
+
+
+def test_configuration_mistakes(sipgw: Run, gw: Path) -> None:
+    edit(gw, ("[gateway]", "[gateway]\nworkers = 2\nfqdn = 5"))
+    found = sipgw("check")
+    assert found.status == 1
+    assert [line.split(":")[0] for line in lines(found.out)] == ["FAIL config", "FAIL config"]
+
+
+def verdicts(sipgw: Run, subject: str) -> list[str]:
+    """The lines about one thing; the pool is down, so the status is 1 whatever else is found."""
+    found = sipgw("check")
+    assert found.status == 1
+    return [line for line in lines(found.out) if f" {subject}: " in line]
+
+
+def test_pool_is_down(sipgw: Run) -> None:
+    text = "tcp:127.0.0.1:1: Connection refused; start it, or correct pool.servers"
+    assert verdicts(sipgw, "pool pc.contoso.com") == [f"FAIL pool pc.contoso.com: {text}"]
+
+
+def test_pool_by_udp_is_not_asked(sipgw: Run, gw: Path) -> None:
+    edit(gw, ("tcp:127.0.0.1:1", "udp:127.0.0.1:1"))
+    found = sipgw("check")
+    assert found.status == 0
+    assert "note pool pc.contoso.com: udp:127.0.0.1:1 was not asked: UDP has no connections" in lines(found.out)
+
+
+def test_ports_in_use(sipgw: Run, gw: Path, pool_port: int) -> None:
+    edit(gw, ("tcp:127.0.0.1:0", f"tcp:127.0.0.1:{pool_port}"))
+    assert verdicts(sipgw, "gateway.listen") == [
+        "ok gateway.listen: udp:127.0.0.1:0 is free",
+        f"FAIL gateway.listen: tcp:127.0.0.1:{pool_port}: in use, by a gateway that runs already or by another program",
+    ]
+
+
+def test_an_address_of_another_machine(sipgw: Run, gw: Path) -> None:
+    edit(gw, ("tcp:127.0.0.1:0", "tcp:192.0.2.1:0"), ("[gateway]", "[auth]\ntrust_network = true\n[gateway]"))
+    text = "tcp:192.0.2.1:0: this machine does not have that address"
+    assert verdicts(sipgw, "gateway.listen")[1] == f"FAIL gateway.listen: {text}"
+
+
+def test_store(sipgw: Run, gw: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sipgw.db"
+    store = Store.open(path)
+    assert verdicts(sipgw, "store") == [f"ok store: {path} is writable"]
+    store.add_endpoint(Endpoint("sip:x@contoso.com", "gone.contoso.com"), 0)
+    problem = "stored endpoint sip:x@contoso.com: gone.contoso.com is not a configured pool (pools: pc.contoso.com)"
+    assert verdicts(sipgw, "store")[1] == f"FAIL store: {problem}"
+    store.close()
+    path.write_bytes(b"?" * 999)
+    text = f"store {path}: file is not a database; name another file in store.url"
+    assert verdicts(sipgw, "store") == [f"FAIL store: {text}"]
+    edit(gw, ("[gateway]", '[store]\nurl = "sqlite:nowhere/gw.db"\n[gateway]'))
+    folder = tmp_path / "nowhere"
+    text = f"{folder / 'gw.db'} cannot be made; make the folder {folder} writable"
+    assert verdicts(sipgw, "store") == [f"FAIL store: {text}"]
+
+
+@pytest.fixture
+def authority(gw: Path, tmp_path: Path) -> trustme.CA:
+    """Its certificate is ca.pem; the gateway listens by TLS with gw.pem and gw.key."""
+    edit(
+        gw,
+        ("tcp:127.0.0.1:0", "tls:127.0.0.1:0"),
+        ("[gateway]", '[tls]\ncertificate = "gw.pem"\nprivate_key = "gw.key"\nca = "ca.pem"\n[gateway]'),
+    )
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issue(authority, tmp_path)
+    return authority
+
+
+def issue(authority: trustme.CA, folder: Path, name: str = "sipgw.contoso.com", expired: bool = False) -> None:
+    until = datetime.now(UTC) - timedelta(days=1) if expired else None
+    since = datetime.now(UTC) - timedelta(days=9)
+    certificate = authority.issue_cert(name, not_before=since, not_after=until)
+    certificate.private_key_pem.write_to_path(folder / "gw.key")
+    certificate.cert_chain_pems[0].write_to_path(folder / "gw.pem")
+
+
+def test_certificate(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
+    assert verdicts(sipgw, "tls.ca") == [f"ok tls.ca: {tmp_path / 'ca.pem'}: authorities: 1"]
+    assert verdicts(sipgw, "tls.certificate") == [
+        f"ok tls.certificate: {tmp_path / 'gw.pem'} and {tmp_path / 'gw.key'} belong together",
+        "ok tls.certificate: is valid for sipgw.contoso.com to whoever trusts tls.ca",
+    ]
+
+
+def test_certificate_of_another_name(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
+    issue(authority, tmp_path, "other.contoso.com")
+    text = "Hostname mismatch, certificate is not valid for 'sipgw.contoso.com'"
+    assert verdicts(sipgw, "tls.certificate")[1] == f"FAIL tls.certificate: for sipgw.contoso.com and tls.ca: {text}"
+
+
+def test_certificate_that_has_expired(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
+    issue(authority, tmp_path, expired=True)
+    text = "for sipgw.contoso.com and tls.ca: certificate has expired"
+    assert verdicts(sipgw, "tls.certificate")[1] == f"FAIL tls.certificate: {text}"
+
+
+def test_certificate_of_another_authority_may_be_meant(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
+    issue(trustme.CA(), tmp_path)
+    assert verdicts(sipgw, "tls.certificate")[1].startswith("note tls.certificate: for sipgw.contoso.com and tls.ca: ")
+
+
+def test_key_of_another_certificate(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
+    authority.issue_cert("x.y").private_key_pem.write_to_path(tmp_path / "gw.key")
+    text = f"{tmp_path / 'gw.key'} is not the key of {tmp_path / 'gw.pem'}; name the files that were made together"
+    assert verdicts(sipgw, "tls.certificate") == [f"FAIL tls.certificate: {text}"]
+
+
+def test_files_that_are_not_pem(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
+    for name in ("gw.pem", "ca.pem"):
+        (tmp_path / name).write_text("nothing of the kind")
+    assert verdicts(sipgw, "tls.ca")[0].endswith("; name a readable file of PEM certificates")
+    assert verdicts(sipgw, "tls.certificate")[0].endswith("; name readable, unencrypted PEM files")
+
+
+@pytest.mark.parametrize(
+    ("name", "grade", "text"),
+    [
+        ("pc.contoso.com", "ok", "takes connections"),
+        ("other.contoso.com", "FAIL", "certificate is not valid for 'pc.contoso.com'"),
+    ],
+)
+def test_pool_by_tls_has_to_prove_its_name(
+    sipgw: Run, authority: trustme.CA, gw: Path, name: str, grade: str, text: str
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{server.getsockname()[1]}"))
+        serving = threading.Thread(target=accept, args=(server, context))
+        serving.start()
+        found = lines(sipgw("check").out)[-1]
+        serving.join()
+    assert found.startswith(f"{grade} pool pc.contoso.com: ")
+    assert found.endswith(text)
+
+
+def accept(server: socket.socket, context: ssl.SSLContext) -> None:
+    """One TLS handshake, which the client may break off."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+        secure.recv(1)
