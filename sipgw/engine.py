@@ -60,7 +60,9 @@ class Engine(Stack):
         routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
         self.location = LocationService(settings.max_bindings)
         self.router = Router(routing, listeners, registry, self.location, tokens)
-        super().__init__(TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers)
+        super().__init__(
+            TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers
+        )
         self.proxy = Proxy(self.layer, self.router, tokens, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
         registrar = Registrar(self.location, settings.registrar)

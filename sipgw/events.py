@@ -10,7 +10,7 @@ UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts 
 
 
 class Listener:
-    """An address that the gateway listens on. `port` is the bound one; `sent_by` is how Via and Record-Route name it."""
+    """An address that we listen on. `port` is the bound one; `sent_by` is how Via and Record-Route name it."""
 
     __slots__ = ("host", "port", "sent_by", "transport")
 
@@ -69,7 +69,7 @@ class Hop:
 
 
 class Send:
-    """Put `data` on the wire towards `to`. A failure is reported to `engine.send_failed(key, ...)` when `key` is set."""
+    """Put `data` on the wire towards `to`. A failure is reported to `engine.send_failed` when `key` is set."""
 
     __slots__ = ("data", "key", "to")
 

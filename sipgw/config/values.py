@@ -200,4 +200,3 @@ def parse_admin_listen(value: object) -> tuple[str, int]:
     """`HOST:PORT`. Raises ValueError."""
     written = text(value)
     return parse_host_port(written, written, "write host:port")
-

@@ -1,1 +1,1 @@
-"""What uses transactions (RFC 3261 §5): validation, routing, forwarding, response context, registrar, location service."""
+"""What uses transactions (RFC 3261 §5): proxy core, registrar and location service, user agent core."""

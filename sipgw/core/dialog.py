@@ -12,7 +12,18 @@ DialogId = tuple[str, str, str]  # Call-ID, local tag, remote tag
 class Dialog:
     """One side of a dialog. `to` is where its requests are sent: the connection or address that it was set up over."""
 
-    __slots__ = ("call_id", "local", "local_seq", "local_tag", "remote", "remote_seq", "remote_tag", "routes", "target", "to")
+    __slots__ = (
+        "call_id",
+        "local",
+        "local_seq",
+        "local_tag",
+        "remote",
+        "remote_seq",
+        "remote_tag",
+        "routes",
+        "target",
+        "to",
+    )
 
     def __init__(self, call_id: str, local: str, remote: str, target: str, routes: list[str], to: Flow | Hop) -> None:
         self.call_id = call_id

@@ -24,6 +24,7 @@ ROW = (
     "received",
     "user_agent",
 )
+_SLACK = 64
 MAX_REMEMBERED = 10_000  # users without a binding who are told apart from users nobody knows; the oldest is forgotten
 
 
@@ -112,9 +113,16 @@ class LocationService:
         self._known.pop(binding.aor, None)
         self.count += 1
         self._serial += 1
+        if len(self._expiry) > 2 * self.count + _SLACK:
+            self._forget_refreshed()
         heapq.heappush(self._expiry, (binding.expires_at, self._serial, binding))
         if binding.flow is not None:
             self._by_cid.setdefault(binding.flow.cid, []).append(binding)
+
+    def _forget_refreshed(self) -> None:
+        """Each refresh leaves the entry of the binding that it replaced: drop those when they are the greater part."""
+        self._expiry = [entry for entry in self._expiry if entry[2].expires_at]
+        heapq.heapify(self._expiry)
 
     def remove(self, binding: Binding) -> None:
         held = self._bindings.get(binding.aor, [])
@@ -154,7 +162,7 @@ class LocationService:
         return None
 
     def expire(self, now: float) -> list[Binding]:
-        """Remove and return what has run out. A refreshed binding goes back with its new time, so each has one entry."""
+        """Remove and return what has run out."""
         gone: list[Binding] = []
         while self._expiry and self._expiry[0][0] <= now:
             _, serial, binding = heapq.heappop(self._expiry)

@@ -64,7 +64,7 @@ class Proxy:
             route = self.router.route(ack, flow, now)
         except MalformedMessage:
             left, route = 0, Route()
-        if left == 0 or not route.groups:
+        if left == 0 or not route.in_dialog:
             self.counters["ack_dropped"] += 1
             return
         target = route.groups[0][0]
@@ -74,7 +74,7 @@ class Proxy:
         self.layer.out.append(Send(copy.encode(), hop))
 
     def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
-        """A response to nothing: an attack, or later than any timer allows (§16.7 would forward it; RFC 6026 §8 not)."""
+        """A response to nothing: an attack, or later than any timer allows (RFC 6026 §8 has it dropped)."""
         self.counters["stray_responses"] += 1
 
     # one request
@@ -86,15 +86,15 @@ class Proxy:
             return
         parse_uri(request.uri)  # §16.3 item 2: a scheme we do not speak is 416
         left = hops_left(request)
-        if left == 0:
-            raise Refused(483, "Max-Forwards is 0")
         check_proxy_require(request)
-        mark = "" if request.to_tag else fingerprint(request)  # inside a dialog the token leaves no room for a loop
+        mark = fingerprint(request)
         check_loop(request, self.router.own_sent_by, mark)
         route = self.router.route(request, transaction.flow, now)
         self._act(transaction, route, left, mark, now)
 
     def _act(self, transaction: ServerTransaction, route: Route, left: int | None, mark: str, now: float) -> None:
+        if route.groups and left == 0:
+            raise Refused(483, "Max-Forwards is 0")
         if route.groups:
             context = ResponseContext(self, transaction, route, left, mark)
             transaction.user = context
@@ -167,7 +167,7 @@ class Proxy:
 
     def resolved(self, name: str, hosts: list[str], now: float) -> None:
         """The addresses of a name that requests wait for are known; an empty list for none."""
-        self.router.addresses[name] = hosts
+        self.router.remember(name, hosts, now)
         waiting = self._waiting.pop(name, [])
         self._waiting_count -= len(waiting)
         for transaction in waiting:
@@ -234,4 +234,3 @@ def _who(request: Request) -> dict[str, object]:
         "from": (request.first("from") or "").partition(";")[0],
         "call_id": request.call_id,
     }
-

@@ -73,7 +73,7 @@ class Registrar:
         for wish in [self._wish(request, text) for text in contacts]:
             self._plan_contact(request, wish, flow, current, change, now)
         self._make_room(current, change)
-        if change.added and self._location.full:
+        if len(change.added) > len(change.removed) and self._location.full:
             raise RegisterError(503, "the location service is full", ("Retry-After: 60",))
         return change
 
@@ -186,6 +186,7 @@ def _reg_id(text: str | None) -> int:
 def _q(text: str | None) -> float:
     """qvalue, 1.0 when absent or unreadable (§20.10)."""
     try:
-        return min(max(float(text), 0.0), 1.0) if text else 1.0
+        value = float(text) if text else 1.0
+        return min(max(value, 0.0), 1.0) if value == value else 1.0
     except ValueError:
         return 1.0

@@ -31,6 +31,7 @@ class ResponseContext:
         "_groups",
         "_outcomes",
         "_proxy",
+        "_rang_out",
         "_request",
         "_server",
         "_timer_c",
@@ -53,6 +54,7 @@ class ResponseContext:
         self._outcomes: list[Outcome] = []
         self._final = False
         self._cancelled = False
+        self._rang_out = False
         self._timer_c: Queue | None = None
 
     def start(self, now: float) -> None:
@@ -113,7 +115,7 @@ class ResponseContext:
         if branch is None:
             return
         self._proxy.note_unreachable(branch.hop, reason)
-        if not self._cancelled and branch.next_hop(reason):
+        if not self._cancelled and not self._rang_out and branch.next_hop(reason):
             self._retry(branch, now)
         else:
             self._settle(self._unreachable(branch, reason), now)
@@ -160,7 +162,7 @@ class ResponseContext:
         if response.names.count("via") == 1 and "," not in response.lines[response.index["via"]]:
             self._proxy.counters["misdirected"] += 1  # it was meant for us, and we asked for nothing
             return
-        response.drop_first("via", last_look=True)  # item 3
+        response.drop_first("via")  # item 3
         self._server.respond(response, now)
 
     def _finish(self) -> None:
@@ -184,6 +186,7 @@ class ResponseContext:
     def fire(self, kind: str, now: float) -> None:
         """Timer C: nobody has answered for minutes (§16.8)."""
         self._timer_c = None
+        self._rang_out = True
         self._proxy.counters["timer_c"] += 1
         self._cancel_branches(now)
 

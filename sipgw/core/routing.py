@@ -26,11 +26,13 @@ from sipgw.message.values import host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
+KEEP_ADDRESSES, KEEP_FAILURE = 30.0, 2.0  # seconds; the resolver that the shell asks tells no TTL
+MAX_NAMES = 1000  # of pool servers and what trusted peers relay to; one more is asked for each time
 
 
 @dataclass(slots=True)
 class Target:
-    """Somewhere to forward to: `hops` are tried in order; `uri` replaces the Request-URI, None leaves it (§16.6 item 2).
+    """Somewhere to forward to: `hops` are tried in order; `uri` replaces the Request-URI unless None (§16.6 item 2).
 
     `label` names it for people; `pool` is set when it is a Persistent Chat pool.
     """
@@ -44,7 +46,7 @@ class Target:
 
 @dataclass(slots=True)
 class Route:
-    """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (this server answers),
+    """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (we answer),
     `failure` (with `details` for the diagnostics), or `unresolved`, a name whose addresses are needed first."""
 
     groups: list[list[Target]] = field(default_factory=list)
@@ -68,8 +70,7 @@ class RoutingSettings:
 class Router:
     """Decides; holds nothing but references to the tables it looks things up in.
 
-    `flows` maps the id of every live connection to its flow; `addresses` caches what names resolved to, an empty list
-    for names that did not.
+    `flows` maps the id of every live connection to its flow.
     """
 
     def __init__(
@@ -85,12 +86,24 @@ class Router:
         self._location = location
         self._tokens = tokens
         self.flows: dict[int, Flow] = {}
-        self.addresses: dict[str, list[str]] = {}
+        self._addresses: dict[str, tuple[float, list[str]]] = {}
         self.listeners: list[Listener] = []
         self._own_names: set[str] = set()
         self._own_suffixes: set[str] = set()
         self.own_sent_by: frozenset[str] = frozenset()
         self.set_listeners(listeners)
+
+    def addresses(self, name: str, now: float) -> list[str] | None:
+        """What a name resolved to lately, an empty list when it did not; None when it has to be asked for."""
+        until, hosts = self._addresses.get(name, (0.0, []))
+        return hosts if now < until else None
+
+    def remember(self, name: str, hosts: list[str], now: float) -> None:
+        """Keep an answer for a while, a failure only briefly: a pool must not stay down for a hiccup."""
+        if len(self._addresses) >= MAX_NAMES:
+            self._addresses = {known: entry for known, entry in self._addresses.items() if entry[0] > now}
+        if len(self._addresses) < MAX_NAMES or name in self._addresses:
+            self._addresses[name] = (now + (KEEP_ADDRESSES if hosts else KEEP_FAILURE), hosts)
 
     def set_listeners(self, listeners: list[Listener]) -> None:
         self.listeners = listeners
@@ -101,7 +114,7 @@ class Router:
         self.own_sent_by = frozenset(listener.sent_by.lower() for listener in listeners)
 
     def listener_for(self, transport: str, ipv6: bool = False) -> Listener | None:
-        """The listener whose address stands for us towards a hop: same transport, same family where there is a choice."""
+        """The listener that stands for us towards a hop: same transport, same family where there is a choice."""
         same = [listener for listener in self.listeners if listener.transport == transport]
         for listener in same:
             if (":" in listener.host) == ipv6:
@@ -126,12 +139,12 @@ class Router:
             return self._inside_dialog(token, request, now)
         uri = parse_uri(request.uri)
         if "route" in request.index:
-            return self._preloaded_route(request, flow)
+            return self._preloaded_route(request, flow, now)
         if self.is_self(uri):
             return Route(local=True)
         if uri.host in self._settings.domains:
             return self._in_domain(request, uri, now)
-        return self._elsewhere(request, uri, flow)
+        return self._elsewhere(uri, flow, now)
 
     def is_self(self, uri: SipUri) -> bool:
         """Whether a URI names this server and no user of it."""
@@ -149,7 +162,7 @@ class Router:
         token = ""
         while "route" in request.index:
             value = request.first("route") or ""
-            own = self._own_token(split_list(value)[0] if "," in value else value)
+            own = self._own_token((split_list(value) or [""])[0] if "," in value else value)
             if own is None:
                 break
             token = own or token
@@ -162,9 +175,7 @@ class Router:
             return
         ours = request.uri
         at = request.index["route"]
-        kept = [
-            (line, name) for line, name in zip(request.lines, request.names, strict=True) if name != "route"
-        ]
+        kept = [(line, name) for line, name in zip(request.lines, request.names, strict=True) if name != "route"]
         kept[at:at] = [(f"Route: {value}", "route") for value in [f"<{ours}>", *routes[:-1]]]
         request.set_lines(parse_name_addr(routes[-1]).uri, kept)
 
@@ -211,12 +222,12 @@ class Router:
     def _pool_by_checksum(self, wanted: int) -> Pool | None:
         return next((pool for pool in self._registry.pools if wanted and checksum(pool.fqdn) == wanted), None)
 
-    def _preloaded_route(self, request: Request, flow: Flow) -> Route:
+    def _preloaded_route(self, request: Request, flow: Flow, now: float) -> Route:
         """A Route that leads elsewhere, outside a dialog of ours: only a trusted peer may use us to get there."""
         if not self.trusts(flow):
             return Route(failure=FOREIGN_DOMAIN, details={"detail": "Route leads to another server"})
         uri = parse_uri(parse_name_addr(request.values("route")[0]).uri)
-        return self._to_uri(uri, None)
+        return self._to_uri(uri, now)
 
     def _in_domain(self, request: Request, uri: SipUri, now: float) -> Route:
         if request.method == "REGISTER":
@@ -226,7 +237,7 @@ class Router:
             return Route(failure=NOT_ENABLED, matched=endpoint.sip_address)
         pool = self._registry.pool_for(uri.user or "", uri.host)
         if pool is not None:
-            return self._to_pool(pool, f"endpoint {endpoint.sip_address}" if endpoint else f"pool {pool.fqdn}")
+            return self._to_pool(pool, f"endpoint {endpoint.sip_address}" if endpoint else f"pool {pool.fqdn}", now)
         if self._addresses_own_service(request, uri):
             return Route(local=True)
         return self._to_user(uri, now)
@@ -238,10 +249,10 @@ class Router:
             return False
         return parse_uri(parse_name_addr(request.first("from") or "").uri).aor == uri.aor
 
-    def _to_pool(self, pool: Pool, matched: str) -> Route:
+    def _to_pool(self, pool: Pool, matched: str, now: float) -> Route:
         hops: list[Flow | Hop] = []
         for server in pool.servers:
-            hosts = [server.host] if is_address(server.host) else self.addresses.get(server.host.lower())
+            hosts = [server.host] if is_address(server.host) else self.addresses(server.host.lower(), now)
             if hosts is None:
                 return Route(unresolved=server.host.lower(), matched=matched)
             name = pool.fqdn if server.transport == "TLS" else ""
@@ -288,21 +299,21 @@ class Router:
             hops = [Hop(dialled, host, (uri.port or 5060) if same else int(port))]
         return Target(hops, f"user {binding.aor}", uri=binding.contact, route=binding.path)
 
-    def _elsewhere(self, request: Request, uri: SipUri, flow: Flow) -> Route:
+    def _elsewhere(self, uri: SipUri, flow: Flow, now: float) -> Route:
         """A Request-URI outside our domains: a pool server named by address, or a trusted peer that may relay."""
         for pool in self._registry.pools:
             for server in pool.servers:
                 if server.host.lower() == uri.host and server.port == uri.port:
-                    return self._to_pool(pool, f"pool {pool.fqdn}")
+                    return self._to_pool(pool, f"pool {pool.fqdn}", now)
         own = host_port(uri.host, uri.port).lower() in self._own_names
         if own and uri.user is not None:
             return Route(failure=NO_USER, details={"detail": f"{uri.host} serves {', '.join(self._settings.domains)}"})
         if self.trusts(flow):
-            return self._to_uri(uri, None)
+            return self._to_uri(uri, now)
         return Route(failure=FOREIGN_DOMAIN, details={"detail": f"{uri.host} is not served here"})
 
-    def _to_uri(self, uri: SipUri, pool: Pool | None) -> Route:
-        hosts = [uri.host] if is_address(uri.host) else self.addresses.get(uri.host)
+    def _to_uri(self, uri: SipUri, now: float) -> Route:
+        hosts = [uri.host] if is_address(uri.host) else self.addresses(uri.host, now)
         if hosts is None:
             return Route(unresolved=uri.host)
         if not hosts:
@@ -310,7 +321,7 @@ class Router:
         transport = uri.transport or ("TLS" if uri.scheme == "sips" else "UDP")
         port = uri.port or (5061 if transport == "TLS" else 5060)
         name = uri.host if transport == "TLS" else ""
-        return Route(groups=[[Target([Hop(transport, host, port, name) for host in hosts], str(uri), pool=pool)]])
+        return Route(groups=[[Target([Hop(transport, host, port, name) for host in hosts], str(uri))]])
 
     def trusts(self, flow: Flow) -> bool:
         address = ip_address(flow.host.partition("%")[0])
@@ -330,5 +341,3 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-

@@ -36,7 +36,9 @@ class UserAgent(Stack):
 
     application: Application
 
-    def __init__(self, listeners: list[Listener], random: Random, timers: TimerValues, max_transactions: int = 10_000) -> None:
+    def __init__(
+        self, listeners: list[Listener], random: Random, timers: TimerValues, max_transactions: int = 10_000
+    ) -> None:
         super().__init__(TransactionLayer(timers, random, max_transactions))
         self.layer.user = self
         self.dialogs: dict[DialogId, Dialog] = {}
@@ -108,7 +110,9 @@ class UserAgent(Stack):
         )
         self.dialogs[dialog.id] = dialog
         transaction.respond(response, now)
-        self._unacknowledged[dialog.id] = waiting = _Unacknowledged(self, dialog, transaction.reply_to, response.encode())
+        self._unacknowledged[dialog.id] = waiting = _Unacknowledged(
+            self, dialog, transaction.reply_to, response.encode()
+        )
         waiting.start(now)
         return dialog
 
@@ -120,7 +124,9 @@ class UserAgent(Stack):
 
     # requests that we send
 
-    def send(self, dialog: Dialog, method: str, now: float, done: Answered, headers: list[str], body: bytes = b"") -> None:
+    def send(
+        self, dialog: Dialog, method: str, now: float, done: Answered, headers: list[str], body: bytes = b""
+    ) -> None:
         """A request inside a dialog; `done` is called once with its final response, or None and why."""
         branch = self.layer.new_branch()
         to = self._way(dialog)
@@ -203,7 +209,7 @@ class _Waiting:
 class _Unacknowledged:
     """A 2xx on its way: again after T1, doubling up to T2, until the ACK or 64*T1 (§13.3.1.4)."""
 
-    __slots__ = ("_agent", "_again", "_data", "_dialog", "_end", "_interval", "_to")
+    __slots__ = ("_again", "_agent", "_data", "_dialog", "_end", "_interval", "_to")
 
     def __init__(self, agent: UserAgent, dialog: Dialog, to: Flow, data: bytes) -> None:
         self._agent = agent

@@ -38,13 +38,13 @@ def check_proxy_require(request: Request) -> None:
 
 
 def check_loop(request: Request, sent_by: frozenset[str], fingerprint: str) -> None:
-    """§16.3 item 4 with RFC 5393 §4.2: a request of the same fingerprint that already passed here. Raises Refused (482).
+    """§16.3 item 4, RFC 5393 §4.2: a request of the same fingerprint passed here before. Raises Refused (482).
 
     One that came by with another fingerprint is a spiral, and legal.
     """
     if request.names.count("via") == 1 and "," not in request.lines[request.index["via"]]:
         return  # nobody before us
-    for value in request.values("via")[1:]:
+    for value in request.values("via"):
         via = parse_via(value)
         if via.sent_by.lower() in sent_by and via.branch.startswith(MAGIC_COOKIE) and via.branch.endswith(fingerprint):
             raise Refused(482, "the request came back unchanged")

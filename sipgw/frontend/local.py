@@ -63,9 +63,7 @@ class FrontEnd:
             "Supported: ms-benotify, ms-piggyback-first-notify",
         ]
         tag = self._proxy.layer.new_tag()
-        response = response_to(
-            request, 200, to_tag=tag, headers=headers, body=body.encode(), content_type=content_type
-        )
+        response = response_to(request, 200, to_tag=tag, headers=headers, body=body.encode(), content_type=content_type)
         transaction.respond(response, now)
 
     def _document(self, request: Request, package: str) -> tuple[str, str]:

@@ -10,8 +10,8 @@ _NAMESPACE = "http://schemas.microsoft.com/2006/09/sip/"
 def provisioning(registry: Registry) -> str:
     """The provisioning-v2 document: persistentChatConfiguration, made from the pools and their endpoints.
 
-    The default pool is named by its endpoint where it has one: a client that follows provisioning then asks for the same
-    contact object as one that guesses it, and moving the endpoint moves both.
+    The default pool is named by its endpoint where it has one: a client that follows provisioning then asks for the
+    same contact object as one that guesses it, and moving the endpoint moves both.
     """
     pools = list(registry.pools)
     entries = [("EnablePersistentChat", "true" if pools else "false")]

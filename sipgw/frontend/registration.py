@@ -35,7 +35,12 @@ class _Parked:
 
 class Registration:
     def __init__(
-        self, proxy: "Proxy", registrar: Registrar, location: LocationService, registry: Registry, domains: frozenset[str]
+        self,
+        proxy: "Proxy",
+        registrar: Registrar,
+        location: LocationService,
+        registry: Registry,
+        domains: frozenset[str],
     ) -> None:
         self._proxy = proxy
         self._registrar = registrar
@@ -97,7 +102,9 @@ class Registration:
             self._accept(parked.transaction, parked.change, now)
             return
         self._registrar.undo(parked.change, parked.expiries)
-        self._proxy.layer.out.append(Log("error", "registration not stored", {"aor": parked.change.aor, "error": error}))
+        self._proxy.layer.out.append(
+            Log("error", "registration not stored", {"aor": parked.change.aor, "error": error})
+        )
         self._proxy.answer(parked.transaction, 500, now, ("Retry-After: 10",))
 
     def _accept(self, transaction: ServerTransaction, change: Change, now: float) -> None:
@@ -123,4 +130,6 @@ class Registration:
 
 def _current(request: Request, bindings: list[Binding]) -> Binding | None:
     """For a query (no Contact, §10.2.3): the binding that ends first. After a removal there is nothing granted."""
-    return min(bindings, key=lambda binding: binding.expires_at) if bindings and "contact" not in request.index else None
+    return (
+        min(bindings, key=lambda binding: binding.expires_at) if bindings and "contact" not in request.index else None
+    )

@@ -3,7 +3,7 @@
 from sipgw.core.failures import NO_ENDPOINT_ID, NO_GRUU, WRONG_EVENT, Failure
 from sipgw.core.location import Binding, gruu_of
 from sipgw.message.message import Request
-from sipgw.message.values import parse_name_addr
+from sipgw.message.values import parse_name_addr, quote
 
 EVENT_PACKAGES = (
     "vnd-microsoft-provisioning",
@@ -58,7 +58,7 @@ def _contact_line(binding: Binding, now: float) -> str:
     if binding.q != 1.0:
         parts.append(f"q={binding.q:g}")
     if binding.instance:
-        parts.append(f'+sip.instance="<{binding.instance}>"')
+        parts.append(f"+sip.instance={quote(f'<{binding.instance}>')}")
     if binding.reg_id:
         parts.append(f"reg-id={binding.reg_id}")
     if binding.identity:

@@ -11,7 +11,7 @@ from typing import Any
 from sipgw.core.dialog import Dialog
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Flow, Hop, Notice
-from sipgw.groupchat import xccos
+import sipgw.groupchat.xccos as xccos
 from sipgw.message.message import Request, Response
 from sipgw.message.values import parse_name_addr, unquote
 from sipgw.transaction.server import ServerTransaction
@@ -39,7 +39,7 @@ class Identity:
 class ClientAgent:
     """The application of a UserAgent. `server` is the Front End; `contact_object` what to look for there.
 
-    Notices: `signed in`, `found` (uri), `ready`, `failed` (step, reason), `envelope` (items), `lost` (reason), `signed out`.
+    Notices: `signed in`, `found` (uri), `ready`, `failed` (step, reason), `envelope`, `lost` (reason), `signed out`.
     """
 
     def __init__(self, agent: UserAgent, identity: Identity, server: Hop, contact_object: str) -> None:
@@ -240,4 +240,3 @@ class ClientAgent:
 
     def _notice(self, kind: str, **fields: Any) -> None:
         self._agent.layer.out.append(Notice(kind, fields))
-

@@ -57,7 +57,9 @@ class PoolAgent:
         elif method == "OPTIONS":
             self._agent.answer(transaction, 200, now, [f"Allow: {ALLOWED}"])
         elif dialog is None:
-            self._agent.answer(transaction, 481 if method in ("BYE", "INFO", "UPDATE") else 405, now, [f"Allow: {ALLOWED}"])
+            self._agent.answer(
+                transaction, 481 if method in ("BYE", "INFO", "UPDATE") else 405, now, [f"Allow: {ALLOWED}"]
+            )
         elif method == "INFO":
             self._info(transaction, dialog, now)
         elif method == "BYE":
@@ -83,7 +85,9 @@ class PoolAgent:
         try:
             outputs = self._service.open(self._serial, user, _text(sender.display), self._wall(now))
         except SessionsFull:
-            self._agent.answer(transaction, CHAT_FULL.status, now, [diagnostics(CHAT_FULL, self._name), "Retry-After: 60"])
+            self._agent.answer(
+                transaction, CHAT_FULL.status, now, [diagnostics(CHAT_FULL, self._name), "Retry-After: 60"]
+            )
             return
         opened = self._agent.accept(transaction, headers, body, "application/sdp", now)
         session = _Session(self._serial, opened)
@@ -153,9 +157,7 @@ class PoolAgent:
         def done(response: Response | None, reason: str, at: float) -> None:
             self._delivered(session, response, reason, at)
 
-        self._agent.send(
-            session.dialog, "INFO", now, done, ["Content-Type: text/plain"], session.queue.popleft()
-        )
+        self._agent.send(session.dialog, "INFO", now, done, ["Content-Type: text/plain"], session.queue.popleft())
 
     def _delivered(self, session: _Session, response: Response | None, reason: str, now: float) -> None:
         session.busy = False
@@ -189,4 +191,3 @@ class PoolAgent:
 def _text(latin: str) -> str:
     """Header text as people wrote it."""
     return latin.encode("latin-1", "replace").decode("utf-8", "replace")
-

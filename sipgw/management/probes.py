@@ -20,7 +20,7 @@ _UNUSABLE = (9, 10, 62, 64)  # X509_V_ERR: not yet valid, expired, another host 
 
 
 class Verdict(NamedTuple):
-    """"ok", "note" for what may be meant, "FAIL" for what will not work."""
+    """ "ok", "note" for what may be meant, "FAIL" for what will not work."""
 
     grade: Literal["ok", "note", "FAIL"]
     subject: str

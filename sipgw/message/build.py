@@ -98,9 +98,7 @@ def cancel_for(request: Request) -> Request:
 def _hop_by_hop(request: Request, method: str, to: str) -> Request:
     request.reindex()  # what was only made to be sent has no index yet
     top_via = split_list(request.first("via") or "")[0]
-    routes = [
-        line for line, name in zip(request.lines, request.names, strict=True) if name == "route"
-    ]
+    routes = [line for line, name in zip(request.lines, request.names, strict=True) if name == "route"]
     headers = [
         f"Via: {top_via}",
         *routes,
@@ -111,5 +109,3 @@ def _hop_by_hop(request: Request, method: str, to: str) -> Request:
         "Max-Forwards: 70",
     ]
     return new_request(method, request.uri, headers)
-
-

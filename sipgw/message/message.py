@@ -125,7 +125,7 @@ class Message:
     def encode(self) -> bytes:
         """The message as it goes on the wire."""
         head = "\r\n".join((self.start, *self.lines, "", ""))
-        return head.encode("latin-1") + self.body
+        return head.encode("latin-1", "replace") + self.body
 
 
 class Request(Message):
@@ -133,13 +133,10 @@ class Request(Message):
 
     __slots__ = ("method", "uri")
 
-    def __init__(
-        self, method: str, uri: str, lines: list[str], names: list[str], body: bytes, start: str = ""
-    ) -> None:
+    def __init__(self, method: str, uri: str, lines: list[str], names: list[str], body: bytes, start: str = "") -> None:
         super().__init__(start or f"{method} {uri} SIP/2.0", lines, names, body)
         self.method = method
         self.uri = uri
-
 
     def set_lines(self, uri: str, lines: list[tuple[str, str]]) -> None:
         """Give the request another Request-URI and other header lines, as (line, canonical name) pairs."""
@@ -181,7 +178,8 @@ def names_of(lines: Iterable[str]) -> list[str]:
 def parse_message(data: bytes, max_headers: int = MAX_HEADERS) -> Request | Response:
     """Read one whole message: head, blank line, and as body all that follows, cut to Content-Length where one is given.
 
-    `max_headers` bounds the header lines. Raises MalformedMessage; its `message` is set where a request was readable enough to be answered.
+    `max_headers` bounds the header lines. Raises MalformedMessage; its `message` is set where a request was readable
+    enough to be answered.
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:

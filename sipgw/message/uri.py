@@ -13,7 +13,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\Z")  # linear on purpose: names are checked where they are resolved
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[\x00-\x20<>\"\x7f]")
-_ALWAYS_COMPARED = ("user", "ttl", "method", "maddr")  # §19.1.4: absent on one side is a mismatch
+_ALWAYS_COMPARED = ("user", "ttl", "method", "maddr", "transport")  # §19.1.4: absent on one side is a mismatch
 
 
 class SipUri:

@@ -166,7 +166,8 @@ def parse_name_addr(text: str) -> NameAddr:
     opening = _opening_bracket(text)
     if opening < 0:
         uri, _, tail = text.partition(";")
-        if not uri.strip() or any(char in uri for char in ' ?,"'):
+        uri = uri.strip()
+        if not uri or any(char in uri for char in ' ?,"'):
             raise MalformedMessage(f"not an address: {text[:60]!r}")
         return NameAddr("", uri.strip(), _param_dict(tail))
     closing = text.find(">", opening)
@@ -247,7 +248,7 @@ def tag_of(text: str) -> str:
 
 def parse_cseq(text: str | None) -> CSeq:
     """`1 INVITE` to (1, "INVITE"); the number is below 2**31 (§8.1.1.5). Raises MalformedMessage."""
-    number, _, method = (text or "").partition(" ")
+    number, _, method = (text or "").replace("\t", " ").partition(" ")
     if not number.isdecimal() or not number.isascii() or len(number) > 10 or int(number) >= 2**31:
         raise MalformedMessage(f"CSeq has no number below 2**31: {(text or '')[:40]!r}")
     method = method.strip()
@@ -258,4 +259,4 @@ def parse_cseq(text: str | None) -> CSeq:
 
 def line_method(cseq: str | None) -> str:
     """The method of a CSeq value without checking the number, "" when there is none."""
-    return (cseq or "").rpartition(" ")[2]
+    return (cseq or "").replace("\t", " ").rpartition(" ")[2]

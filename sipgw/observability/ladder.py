@@ -56,9 +56,8 @@ def render(parties: list[str], steps: list[Step], width: int = WIDTH) -> str:
     gap = (width - _MARGIN - 2) // max(1, len(parties) - 1)
     columns = {party: _MARGIN + index * gap for index, party in enumerate(parties)}
     lines = [_heading(columns, width), _rails(columns, " " * _MARGIN)]
-    for step in steps:
-        if step.source in columns and step.target in columns and step.source != step.target:
-            lines.append(_arrow(columns, step))
+    shown = [step for step in steps if {step.source, step.target} <= columns.keys() and step.source != step.target]
+    lines += [_arrow(columns, step) for step in shown]
     lines.append(_rails(columns, " " * _MARGIN))
     return "\n".join(line.rstrip()[:width] for line in lines)
 

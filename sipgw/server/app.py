@@ -22,7 +22,7 @@ from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
 from sipgw.transaction.timers import TimerValues
 
-DRAIN = 5.0  # seconds that transactions get to finish after SIGTERM
+DRAIN, DRAIN_STEP = 5.0, 0.05  # seconds that transactions get to finish after SIGTERM, and between looks
 REGISTRY_POLL = 0.5  # seconds between looks for endpoints changed by the command line
 _EXPIRES_AT = ROW.index("expires_at")
 
@@ -34,6 +34,7 @@ class GatewayApp:
         self._config = config
         self._trace = trace
         self._log = get_logger()
+        self._seen = 0
         self._poller: asyncio.Task[None] | None = None
         self.registry: Registry = config.registry()
         self.listeners: list[Listener] = []
@@ -61,6 +62,7 @@ class GatewayApp:
         self._poller = asyncio.get_running_loop().create_task(self._follow_store())
 
     def _build_engine(self) -> Engine:
+        self._seen = self.store.data_version()  # before the endpoints are read, so that no change is missed
         self.registry.replace_stored(self.store.load_endpoints())
         settings = engine_settings(self._config, self.store.secret())
         engine = Engine(settings, self.registry, self.listeners, SystemRandom())
@@ -99,12 +101,11 @@ class GatewayApp:
 
     async def _follow_store(self) -> None:
         """Endpoints made or removed by the command line take effect without a restart."""
-        seen = self.store.data_version()
         while True:
             await asyncio.sleep(REGISTRY_POLL)
             version = self.store.data_version()
-            if version != seen:
-                seen = version
+            if version != self._seen:
+                self._seen = version
                 self._take_endpoints(self.store.load_endpoints())
 
     def _take_endpoints(self, stored: list[Endpoint]) -> None:
@@ -118,9 +119,12 @@ class GatewayApp:
     async def drain(self) -> None:
         """Take nothing new, let transactions that wait for an answer finish, within a bound."""
         await self.shell.stop_accepting()
-        end = asyncio.get_running_loop().time() + DRAIN
-        while self.engine.layer.waiting and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + DRAIN
+        for _ in range(int(DRAIN / DRAIN_STEP)):
+            if not self.engine.layer.waiting or loop.time() > end:
+                return
+            await asyncio.sleep(DRAIN_STEP)
 
     async def close(self) -> None:
         if self._poller is not None:
@@ -168,7 +172,7 @@ def _server_context(config: Config) -> ssl.SSLContext:
     """For clients that connect: our certificate, TLS 1.2 at least. Client certificates are not asked for."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key))
+    context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key), password="")
     return context
 
 
@@ -178,7 +182,7 @@ def _client_context(config: Config) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(cafile=_text(config.tls.ca))
     if config.tls.certificate and config.tls.private_key:
-        context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key))
+        context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key), password="")
     return context
 
 

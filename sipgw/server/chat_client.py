@@ -30,7 +30,10 @@ class GroupChatClient:
     """A signed-in client for programs and tests. Every method waits for its answer and raises ClientError."""
 
     def __init__(
-        self, options: ClientOptions, heard: Callable[[xccos.GroupChat], None] | None = None, trace: Tracer | None = None
+        self,
+        options: ClientOptions,
+        heard: Callable[[xccos.GroupChat], None] | None = None,
+        trace: Tracer | None = None,
     ) -> None:
         self._options = options
         self._trace = trace

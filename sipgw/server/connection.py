@@ -68,11 +68,13 @@ class Connection(asyncio.Protocol):
             return
         self.heard = self._clock()
         try:
-            for frame in self._framer.feed(data):
-                if frame == PING:
-                    self.write(PONG)  # RFC 5626 §4.4.1
-                else:
-                    self._host.received(frame, self.flow)
+            while frames := self._framer.feed(data):
+                for frame in frames:
+                    if frame == PING:
+                        self.write(PONG)  # RFC 5626 §4.4.1
+                    else:
+                        self._host.received(frame, self.flow)
+                data = b""
         except MalformedMessage as error:
             self._host.broken(error, self.flow)
             self.close(error.reason)

@@ -86,9 +86,9 @@ async def _run(folder: Path) -> int:
     pool, gateway, _ = await _start(folder, 5041, ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"], False)
     print(
         f"""
-sipgw is listening on {' '.join(str(listener) for listener in gateway.listeners)}
+sipgw is listening on {" ".join(str(listener) for listener in gateway.listeners)}
   domain {DOMAIN}; sip:ocschat@{DOMAIN} leads to the emulated pool on {pool.listeners[0]}
-  rooms: {', '.join(pool.room_names)}; nobody has to authenticate, and nothing is kept after Ctrl-C
+  rooms: {", ".join(pool.room_names)}; nobody has to authenticate, and nothing is kept after Ctrl-C
 
 Try, in another terminal:
   .venv/bin/sipgw client --user sip:alice@{DOMAIN} --server tcp:127.0.0.1:5060

@@ -323,8 +323,8 @@ class Shell:
         """See to it that `_tick` runs in time.
 
         While anything is pending it runs at least every LONGEST_NAP, which is shorter than any timer that a message can
-        start: so what a batch has started need not be looked at, and this costs nothing on the hot path. It runs at most
-        every SHORTEST_NAP, so that thousands of lingering transactions do not wake the loop one by one.
+        start: so what a batch has started need not be looked at, and this costs nothing on the hot path. It runs at
+        most every SHORTEST_NAP, so that thousands of lingering transactions do not wake the loop one by one.
         """
         if self._timer is None:
             deadline = self.machine.next_deadline()

@@ -39,12 +39,25 @@ class ClientUser(Protocol):
 class ClientTransaction(Deadlines):
     """One request on its way to one next hop. `key` is the branch of the Via that `request` carries on top."""
 
-    __slots__ = ("_cancel", "_data", "_interval", "_layer", "_machine", "key", "method", "request", "state", "to", "user")
+    __slots__ = (
+        "_cancel",
+        "_cancelled",
+        "_data",
+        "_interval",
+        "_layer",
+        "_machine",
+        "key",
+        "method",
+        "request",
+        "state",
+        "to",
+        "user",
+    )
 
     def __init__(self, layer: "TransactionLayer", user: ClientUser, request: Request, key: str, to: Flow | Hop) -> None:
         super().__init__()
         self._layer = layer
-        self._cancel = False
+        self._cancel = self._cancelled = False
         self._data = request.encode()
         self._interval = layer.values.t1
         self.user = user
@@ -84,7 +97,8 @@ class ClientTransaction(Deadlines):
         """Ask for the end of a pending INVITE: at once, or when the first provisional shows that it arrived (§9.1)."""
         if self.state == CALLING:
             self._cancel = True
-        elif self.state == PROCEEDING and self.method == "INVITE":
+        elif self.state == PROCEEDING and self.method == "INVITE" and not self._cancelled:
+            self._cancelled = True
             self._layer.send_cancel(self, cancel_for(self.request), now)
             self.stop_end()
             self._end = self._layer.timers.start(TIMEOUT, self._layer.values.long, self, now)
@@ -123,7 +137,7 @@ class ClientTransaction(Deadlines):
 
     def pass_provisional(self, response: Response, now: float) -> None:
         self.stop_again()
-        if not self._cancel:
+        if not (self._cancel or self._cancelled):
             self.stop_end()  # an INVITE may ring as long as Timer C lets it
         self.user.on_response(self, response, now)
         if self._cancel and self.state == PROCEEDING:
@@ -147,7 +161,7 @@ class ClientTransaction(Deadlines):
         self._send(self._data)
 
     def _linger(self, duration: float, now: float) -> None:
-        """Wait for stragglers (D, K, M); the request is not needed any more. On connections only a 2xx can be repeated."""
+        """Wait for stragglers (D, K, M) without the request. On connections only a 2xx can come again."""
         self.stop_again()
         self.stop_end()
         self._layer.settled(self)

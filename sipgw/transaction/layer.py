@@ -38,7 +38,11 @@ class TransactionLayer:
     """
 
     def __init__(
-        self, values: TimerValues, random: Random, max_transactions: int = 100_000, overload_headers: tuple[str, ...] = ()
+        self,
+        values: TimerValues,
+        random: Random,
+        max_transactions: int = 100_000,
+        overload_headers: tuple[str, ...] = (),
     ) -> None:
         self.values = values
         self.timers = Timers()
@@ -66,7 +70,7 @@ class TransactionLayer:
             transaction.receive(request, now)
         elif request.method == "ACK":
             self.user.on_ack(request, flow, now)
-        elif len(self._servers) >= self._max:
+        elif len(self._servers) >= self._max and request.method not in ("CANCEL", "BYE"):  # they make room
             self._refuse(request, flow)
         else:
             transaction = ServerTransaction(self, request, key, flow, reply_flow(request.via, flow))

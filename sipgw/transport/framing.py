@@ -1,7 +1,10 @@
 """Messages out of a byte stream (RFC 3261 §18.3, §7.5) with CRLF keep-alives (RFC 5626 §4.4.1) and bounds."""
 
+import re
+
 from sipgw.message.errors import MalformedMessage
 
+_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 _LENGTH_NAMES = (b"content-length", b"l")
@@ -12,39 +15,53 @@ class StreamFramer:
 
     `feed` returns them in order, `PING` standing for a double-CRLF keep-alive that wants a `PONG`. It raises
     MalformedMessage (413 or 400, `message` holding the head's bytes when one was complete) when the stream cannot be
-    followed any longer: the caller answers if it can and closes. How the bytes are split makes no difference.
+    followed any longer: the caller answers if it can and closes. What was good before the fault is returned first; the
+    fault is raised by the next call, so call again with b"" until nothing comes. How the bytes are split makes no
+    difference.
     """
 
-    __slots__ = ("_buffer", "_max_body", "_max_head", "_scanned")
+    __slots__ = ("_buffer", "_fault", "_max_body", "_max_head", "_scanned", "_size")
 
     def __init__(self, max_head: int, max_body: int) -> None:
         self._buffer = bytearray()
         self._scanned = 0  # bytes already searched for the end of a head, so that a slow peer costs linear time
+        self._size = 0  # of the first message, once its head is complete
+        self._fault: MalformedMessage | None = None
         self._max_head = max_head
         self._max_body = max_body
 
     @property
     def pending(self) -> int:
-        """Bytes of an unfinished message."""
-        return len(self._buffer)
+        """Bytes of an unfinished message; half a keep-alive is none."""
+        return 0 if PING.startswith(bytes(self._buffer[:4])) else len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        buffer = self._buffer
-        buffer += data
+        if self._fault is not None:
+            raise self._fault
+        self._buffer += data
         frames: list[bytes] = []
+        try:
+            self._cut(frames)
+        except MalformedMessage as fault:
+            if not frames:
+                raise
+            self._fault = fault
+        return frames
+
+    def _cut(self, frames: list[bytes]) -> None:
+        buffer = self._buffer
         while buffer:
             if buffer[0] == 13 and self._skip_line_breaks(frames):
                 continue
-            size = self._message_size()
-            if size == 0 or len(buffer) < size:
-                break
-            frames.append(bytes(buffer[:size]))
-            del buffer[:size]
-            self._scanned = 0
-        return frames
+            self._size = self._size or self._message_size()
+            if self._size == 0 or len(buffer) < self._size:
+                return
+            frames.append(bytes(buffer[: self._size]))
+            del buffer[: self._size]
+            self._scanned = self._size = 0
 
     def _skip_line_breaks(self, frames: list[bytes]) -> bool:
-        """CRLFs before a start line are to be ignored (§7.5); two in a row are a ping. False when more bytes are due."""
+        """CRLFs before a start line are ignored (§7.5); two in a row are a ping. False when more bytes are due."""
         buffer = self._buffer
         if buffer.startswith(PING):
             frames.append(PING)
@@ -60,13 +77,14 @@ class StreamFramer:
     def _message_size(self) -> int:
         """Bytes of the first message, 0 while its head is not complete."""
         buffer = self._buffer
+        if buffer[0] == 13:
+            return 0
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
-        if end > self._max_head or (end < 0 and len(buffer) > self._max_head):
+        if end > self._max_head or (end < 0 and len(buffer) > self._max_head + 3):
             raise MalformedMessage(f"a header longer than {self._max_head} bytes", 413)
         if end < 0:
             self._scanned = len(buffer)
             return 0
-        self._scanned = end  # the head is complete; only the body may still be on its way
         length = content_length(bytes(buffer[:end]))
         if length > self._max_body:
             head = bytes(buffer[: end + 4])
@@ -76,9 +94,9 @@ class StreamFramer:
 
 def content_length(head: bytes) -> int:
     """The Content-Length of a raw head, 0 when it has none. Raises MalformedMessage: nothing tells where it ends."""
-    for line in head.split(b"\r\n"):
+    for line in _FOLD.sub(b" ", head).split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name.strip().lower() in _LENGTH_NAMES:
+        if name.rstrip().lower() in _LENGTH_NAMES:
             digits = value.strip()
             if not digits.isdigit() or len(digits) > 10:
                 raise MalformedMessage("Content-Length is not a number", 400, head + b"\r\n\r\n")

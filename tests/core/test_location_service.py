@@ -133,7 +133,6 @@ def test_by_gruu() -> None:
         assert held.by_gruu(AOR, opaque, 100) is None
 
 
-@pytest.mark.xfail(strict=True, reason="each refresh leaves an entry in the expiry heap until its old time")
 def test_refreshes_do_not_pile_up() -> None:
     held = service()
     for number in range(1000):

@@ -62,7 +62,13 @@ async def sipgw(*arguments: str | Path) -> AsyncIterator[Program]:
     """`sipgw ARGUMENTS` in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sipgw", *map(str, arguments), stdout=PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
+        sys.executable,
+        "-m",
+        "sipgw",
+        *map(str, arguments),
+        stdout=PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
     )
     program = Program(process)
     try:

@@ -62,7 +62,9 @@ class RawClient:
             if first[1] != "100":
                 self._responses.put_nowait((int(first[1]), headers))
             return
-        copied = [line for line in head[1:] if line.partition(":")[0].lower() in ("via", "from", "to", "call-id", "cseq")]
+        copied = [
+            line for line in head[1:] if line.partition(":")[0].lower() in ("via", "from", "to", "call-id", "cseq")
+        ]
         self._write("\r\n".join(["SIP/2.0 200 OK", *copied, "Content-Length: 0", "", ""]))
         if first[0] == "INFO":
             self._infos.put_nowait(body)

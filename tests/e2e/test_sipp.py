@@ -60,7 +60,10 @@ async def test_two_hundred_calls_a_second_are_clean(tmp_path: Path, transport: s
     mode = {"udp": "u1", "tcp": "t1"}[transport]
     pool_port, client_port = free_port(), free_port()
     config = write_config(tmp_path, f"{transport}:127.0.0.1:{pool_port}")
-    async with sipp(tmp_path, "pool.xml", "-t", mode, "-p", str(pool_port)), sipgw("serve", "--config", config) as gateway:
+    async with (
+        sipp(tmp_path, "pool.xml", "-t", mode, "-p", str(pool_port)),
+        sipgw("serve", "--config", config) as gateway,
+    ):
         await listening(pool_port, transport)
         port = (await gateway.ports())[transport]
         statistics = tmp_path / "client.csv"

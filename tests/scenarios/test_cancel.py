@@ -136,7 +136,6 @@ def test_repeated_over_udp_it_is_answered_again_and_passed_on_once(make_world: M
     alice.fail_call(487)
 
 
-@pytest.mark.xfail(strict=True, reason="each CANCEL of a caller over TCP makes another one towards the server")
 def test_a_second_cancel_over_tcp_is_not_passed_on() -> None:
     """Over TCP the first CANCEL's transaction is gone at once (Timer J is 0), so that the layer cannot absorb it."""
     world = World()
@@ -174,7 +173,6 @@ def test_a_server_that_does_not_end_a_cancelled_call(world: World) -> None:
     assert getattr(final, "status", 0) >= 400
 
 
-@pytest.mark.xfail(strict=True, reason="a provisional after the CANCEL stops the timer that ends the call (§9.1)")
 def test_a_server_that_rings_on_after_the_cancel() -> None:
     world = World()
     alice, pool = world.phone("alice"), world.server()
@@ -230,7 +228,6 @@ def test_timer_c_starts_again_with_each_provisional_but_100(world: World) -> Non
     alice.fail_call(487)
 
 
-@pytest.mark.xfail(strict=True, reason="silence after Timer C's CANCEL counts as a server that is down")
 def test_after_timer_c_no_other_server_is_tried() -> None:
     world = World()
     alice, (first, second) = world.phone("alice"), world.pool_servers()

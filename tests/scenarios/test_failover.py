@@ -166,7 +166,6 @@ def test_cancel_while_the_name_is_looked_up(make_world: MakeWorld) -> None:
     pool.nothing()
 
 
-@pytest.mark.xfail(strict=True, reason="what a name resolved to is kept for ever, nothing included")
 def test_a_failed_look_up_is_asked_again_later() -> None:
     world = World([default_pool(Server("TCP", "pc.example.test", 5041))])
     alice, pool = world.phone("alice"), world.server()
@@ -179,7 +178,6 @@ def test_a_failed_look_up_is_asked_again_later() -> None:
     pool << "INVITE"
 
 
-@pytest.mark.xfail(strict=True, reason="what a name resolved to is kept for ever: a server that moves is not found")
 def test_addresses_of_a_name_are_asked_for_again_later() -> None:
     world = World([default_pool(Server("TCP", "pc.example.test", 5041))])
     world.names["pc.example.test"] = ["192.0.2.51"]

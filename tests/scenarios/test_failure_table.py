@@ -219,7 +219,6 @@ def refused_beside_a_call(world: World) -> tuple[Party, Party, Any]:
     return alice, pool, invite
 
 
-@pytest.mark.xfail(strict=True, reason="an ACK without a transaction is taken for one to a 2xx: the pool gets it")
 def test_the_ack_to_a_refusal_goes_nowhere() -> None:
     world = World(max_transactions=1)
     _, pool, _ = refused_beside_a_call(world)
@@ -230,7 +229,6 @@ def test_the_ack_to_a_refusal_goes_nowhere() -> None:
     pool.nothing()
 
 
-@pytest.mark.xfail(strict=True, reason="the ACK to a 400 that was sent without state goes to the pool too")
 def test_the_ack_to_an_unreadable_invite_goes_nowhere() -> None:
     world = World()
     alice, pool = world.phone("alice"), world.server()
@@ -241,7 +239,6 @@ def test_the_ack_to_an_unreadable_invite_goes_nowhere() -> None:
     pool.nothing()
 
 
-@pytest.mark.xfail(strict=True, reason="at the bound CANCEL is refused too, so calls cannot end")
 def test_an_overloaded_gateway_lets_calls_be_cancelled() -> None:
     world = World(max_transactions=1)
     alice, pool, invite = refused_beside_a_call(world)
