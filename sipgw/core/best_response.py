@@ -28,3 +28,16 @@ def _rank(outcome: Outcome) -> tuple[int, int, int]:
     status = outcome.status
     klass = 0 if status >= 600 else status // 100
     return klass, 0 if status in _TELLING else 1, 0 if outcome.response is not None else 1
+
+
+def collect_challenges(chosen: Outcome, outcomes: list[Outcome]) -> None:
+    """Item 7: a 401 or 407 that goes back carries the challenges of all branches that were challenged."""
+    if chosen.status not in (401, 407) or chosen.response is None:
+        return
+    for other in outcomes:
+        if other.response is None or other is chosen or other.status not in (401, 407):
+            continue
+        for line, name in zip(other.response.lines, other.response.names, strict=True):
+            if name in ("www-authenticate", "proxy-authenticate"):
+                chosen.response.lines.append(line)
+                chosen.response.names.append(name)

@@ -34,7 +34,7 @@ class Binding:
     `contact` is the URI's text, `instance` the +sip.instance value without quotes, "" when there is none.
     """
 
-    __slots__ = ("flow", *ROW)
+    __slots__ = ("flow", "void", *ROW)
 
     aor: str
     contact: str
@@ -65,6 +65,7 @@ class Binding:
             self.user_agent,
         ) = row
         self.flow = flow
+        self.void = False  # taken back because the store failed: nothing may bring it back
 
     def row(self) -> tuple[Any, ...]:
         return tuple(getattr(self, column) for column in ROW)

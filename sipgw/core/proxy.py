@@ -98,8 +98,7 @@ class Proxy:
         if route.groups:
             context = ResponseContext(self, transaction, route, left, mark)
             transaction.user = context
-            if transaction.method == "INVITE":
-                transaction.respond(response_to(transaction.request, 100), now)  # §17.2.1: within 200 ms
+            self._trying(transaction, now)
             if self.verbose and not route.in_dialog:
                 self._log_forwarded(transaction.request, route)
             context.start(now)
@@ -110,6 +109,12 @@ class Proxy:
         else:
             assert route.failure is not None
             self.fail(transaction, route.failure, route.details, now, route.matched)
+
+    @staticmethod
+    def _trying(transaction: ServerTransaction, now: float) -> None:
+        """100 to an INVITE, once and at once: it has to be there within 200 ms (§17.2.1)."""
+        if transaction.method == "INVITE" and not transaction.answered:
+            transaction.respond(response_to(transaction.request, 100), now)
 
     def forward(
         self, context: ResponseContext, request: Request, source: Flow, target: Target, hop: Flow | Hop, now: float
@@ -157,8 +162,7 @@ class Proxy:
     def _wait_for(self, name: str, transaction: ServerTransaction, now: float) -> None:
         if self._waiting_count >= MAX_WAITING:
             raise Refused(503, "too many requests wait for name resolution", (f"Retry-After: {BUSY_RETRY_AFTER}",))
-        if transaction.method == "INVITE":
-            transaction.respond(response_to(transaction.request, 100), now)
+        self._trying(transaction, now)
         self._waiting_count += 1
         waiting = self._waiting.setdefault(name, [])
         waiting.append(transaction)

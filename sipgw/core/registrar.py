@@ -86,8 +86,11 @@ class Registrar:
     def undo(self, change: Change, expiries: list[float]) -> None:
         """Take back an applied change that could not be made durable; `expiries` are the removed ones' own times."""
         for binding in change.added:
+            binding.void = True
             self._location.remove(binding)
         for binding, expires_at in zip(change.removed, expiries, strict=True):
+            if binding.void:
+                continue
             binding.expires_at = expires_at
             self._location.add(binding)
 

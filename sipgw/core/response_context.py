@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sipgw.core.best_response import Outcome, best
+from sipgw.core.best_response import Outcome, best, collect_challenges
 from sipgw.core.failures import (
     NOT_SIGNED_IN,
     NOT_TRUSTED,
@@ -63,7 +63,7 @@ class ResponseContext:
             self._try(_Branch(target), now)
 
     def _try(self, branch: "_Branch", now: float) -> None:
-        transaction = self._proxy.forward(self, self._request, self._server.flow, branch.target, branch.hop, now)
+        transaction = self._proxy.forward(self, self._request, self._server.reply_to, branch.target, branch.hop, now)
         self._branches[transaction] = branch
 
     # §16.7: responses
@@ -150,7 +150,10 @@ class ResponseContext:
             self._answer(best(self._outcomes), now)
 
     def _answer(self, outcome: Outcome, now: float) -> None:
-        if outcome.response is not None:
+        if outcome.response is not None and outcome.status == 503:
+            self._proxy.answer(self._server, 500, now)  # item 6: a 503 would make the caller shun us, not that user
+        elif outcome.response is not None:
+            collect_challenges(outcome, self._outcomes)
             self._relay(outcome.response, now)
         elif outcome.failure is not None:
             self._proxy.fail(self._server, outcome.failure, outcome.details, now, self.route.matched)

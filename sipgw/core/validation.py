@@ -23,7 +23,7 @@ def hops_left(request: Request) -> int | None:
     text = request.first("max-forwards")
     if text is None:
         return None
-    if not text.isdecimal() or not text.isascii() or len(text) > 3 or int(text) > 255:
+    if not text.isdecimal() or not text.isascii() or len(text) > 10 or int(text) > 255:
         raise MalformedMessage(f"Max-Forwards is not a number up to 255: {text[:20]!r}", 400, request)
     return int(text)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import sipgw.groupchat.xccos as xccos
 from sipgw.core.dialog import Dialog
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Flow, Hop, Notice
-import sipgw.groupchat.xccos as xccos
 from sipgw.message.message import Request, Response
 from sipgw.message.values import parse_name_addr, unquote
 from sipgw.transaction.server import ServerTransaction

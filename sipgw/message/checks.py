@@ -30,7 +30,8 @@ def check_request(request: Request) -> None:
             raise MalformedMessage(f"CSeq says {method[:20]!r}, the request line {request.method[:20]!r}")
         for name in ("from", "to"):
             value = request.first(name) or ""
-            if '"' in value or value[:5] != "<sip:" or ">" not in value:  # else it is of the plain form
+            _, closed, tail = value.partition(">")
+            if '"' in value or value[:5] != "<sip:" or not closed or tail[:1] not in ("", ";"):  # else it is plain
                 parse_name_addr(value)
     except MalformedMessage as error:
         raise MalformedMessage(error.reason, error.status, request) from None

@@ -126,7 +126,7 @@ def _rejoin_protocol(main: str) -> list[str]:
     words = main.replace("/", " / ").replace(":", " : ").split()
     text = "".join(words[:5])
     rest = "".join(words[5:])
-    if len(words) < 6 or words[1] != "/" or words[3] != "/" or "[" in rest:
+    if len(words) not in (6, 8) or words[1] != "/" or words[3] != "/" or "[" in rest or words[6:7] not in ([], [":"]):
         raise MalformedMessage(f"not a Via: {main[:60]!r}")
     return [text, rest]
 

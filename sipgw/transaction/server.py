@@ -65,6 +65,11 @@ class ServerTransaction(Deadlines):
         self._machine = INVITE_MACHINE if invite else MACHINE
         self.state = PROCEEDING if invite else TRYING
 
+    @property
+    def answered(self) -> bool:
+        """Whether any response has been sent."""
+        return bool(self._last)
+
     def respond(self, response: Response, now: float) -> None:
         """Send a response of the transaction user's."""
         status = response.status

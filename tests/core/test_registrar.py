@@ -323,7 +323,6 @@ def test_a_refresh_that_overtakes_a_failed_registration(world: World) -> None:
     assert world.engine.sizes().bindings == 1
 
 
-@pytest.mark.xfail(strict=True, reason="undo brings back a binding that itself was never made durable")
 def test_two_failed_registrations_leave_nothing() -> None:
     world = World()
     alice = world.phone("alice")

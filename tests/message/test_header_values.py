@@ -65,7 +65,6 @@ def test_white_space_after_an_address_without_brackets() -> None:
     assert (address.uri, address.tag) == ("sip:vivekg@chair-dnrc.example.com", "1918181833n")
 
 
-@pytest.mark.xfail(strict=True, reason="_rejoin_protocol joins the words after the transport into one host name")
 def test_two_words_are_no_sent_by() -> None:
     with pytest.raises(MalformedMessage):
         parse_via("SIP/2.0/UDP a b")

@@ -190,7 +190,6 @@ def test_addresses_of_a_name_are_asked_for_again_later() -> None:
     second << "INVITE"
 
 
-@pytest.mark.xfail(strict=True, reason="_wait_for and _act both send 100")
 def test_a_call_that_waited_for_a_name_is_told_trying_once() -> None:
     world = World([default_pool(Server("TCP", "pc.example.test", 5041))])
     world.names["pc.example.test"] = ["192.0.2.51"]

@@ -182,7 +182,6 @@ def test_all_lookup_services_of_a_legacy_pool_get_the_call(make_world: MakeWorld
     cancelled(second, at_second)
 
 
-@pytest.mark.xfail(strict=True, reason="§16.7 item 6: a 503 that is the only answer should go back as 500")
 def test_a_lone_503_of_a_user_goes_back_as_500() -> None:
     world = World()
     (desk,) = desks(world, "1.0")
@@ -192,7 +191,6 @@ def test_a_lone_503_of_a_user_goes_back_as_500() -> None:
     alice.fail_call(500)
 
 
-@pytest.mark.xfail(strict=True, reason="§16.7 item 7: challenges of all branches must be collected into the 401 or 407")
 def test_challenges_of_all_branches_are_collected() -> None:
     world = World()
     both = desks(world, "1.0", "1.0")

@@ -275,7 +275,6 @@ def test_the_pool_starts_a_dialog_with_a_user(world: World) -> None:
     assert DOMAIN in callee.remote
 
 
-@pytest.mark.xfail(strict=True, reason="the token names the source port, not where Via says that the caller listens")
 def test_a_caller_that_sends_from_another_port_than_it_listens_on() -> None:
     world = World()
     alice, pool = world.phone("alice", "UDP", port=5060), world.server()
