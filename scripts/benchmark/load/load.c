@@ -102,11 +102,11 @@ static void mark(struct run *run, struct pace *pace) {
 
 /* When there is something to do again without a message: a call to start, the end of the window, a call to give up. */
 static int64_t next_event(const struct run *run, const struct pace *pace) {
-    int64_t at = pace->measured ? INT64_MAX : pace->measuring ? pace->end : pace->window;
+    int64_t at = pace->measured ? run->now : pace->measuring ? pace->end : pace->window;
     if (pace->next < run->total && due(pace, pace->next) < at) at = due(pace, pace->next);
     if (pace->oldest < pace->next) {
         int64_t give_up = run->calls[pace->oldest & run->mask].started + pace->timeout;
-        if (give_up < at) at = give_up;
+        if (pace->measured || give_up < at) at = give_up;
     }
     return at;
 }

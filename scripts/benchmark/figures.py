@@ -1,0 +1,55 @@
+"""Pure part of the bench: from rounds to medians and ratios."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+FAILURES_ALLOWED = 0.001  # a round is clean below this share of failed calls, and without retransmissions
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of the load through one proxy. Times in milliseconds, memory in MiB."""
+
+    proxy: str
+    rate: int
+    cpu_per_call: float
+    p50: float
+    p99: float
+    memory: float
+    clean: bool
+
+
+def is_clean(load: dict[str, float]) -> bool:
+    """Whether a run of the generator lost or repeated next to nothing."""
+    calls = max(1, int(load["calls"]))
+    failed = load["timed_out"] + load["rejected"]
+    repeated = load["retransmitted_requests"] + load["retransmitted_responses"]
+    return failed / calls < FAILURES_ALLOWED and repeated == 0
+
+
+def medians(rounds: Iterable[Round]) -> dict[str, float]:
+    """The median of each figure, and the share of clean rounds."""
+    kept = list(rounds)
+    return {
+        "cpu_per_call": median(one.cpu_per_call for one in kept),
+        "p50": median(one.p50 for one in kept),
+        "p99": median(one.p99 for one in kept),
+        "memory": median(one.memory for one in kept),
+        "clean": sum(one.clean for one in kept) / len(kept),
+    }
+
+
+def summary(rounds: list[Round]) -> list[dict[str, object]]:
+    """A row for each rate: the medians of each proxy, and sipgw's as a multiple of Kamailio's where both ran."""
+    rows: list[dict[str, object]] = []
+    for rate in sorted({one.rate for one in rounds}):
+        row: dict[str, object] = {"rate": rate}
+        here = [one for one in rounds if one.rate == rate]
+        for proxy in dict.fromkeys(one.proxy for one in here):
+            row[proxy] = medians(one for one in here if one.proxy == proxy)
+        ours, theirs = row.get("sipgw"), row.get("kamailio")
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            row["ratio"] = {key: ours[key] / theirs[key] for key in ("cpu_per_call", "p50", "p99", "memory")}
+        rows.append(row)
+    return rows
