@@ -9,6 +9,11 @@ from typing import Any
 UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts when TLS verification refused the peer
 
 
+def address_text(transport: str, host: str, port: int) -> str:
+    """An address as the configuration writes it: `tcp:127.0.0.1:5060`, `udp:[::1]:5060`."""
+    return f"{transport.lower()}:[{host}]:{port}" if ":" in host else f"{transport.lower()}:{host}:{port}"
+
+
 class Listener:
     """An address that we listen on. `port` is the bound one; `sent_by` is how Via and Record-Route name it."""
 
@@ -21,7 +26,7 @@ class Listener:
         self.sent_by = sent_by
 
     def __str__(self) -> str:
-        return f"{self.transport.lower()}:{self.host}:{self.port}"
+        return address_text(self.transport, self.host, self.port)
 
 
 class Flow:
@@ -45,7 +50,7 @@ class Flow:
         return self.transport != "UDP"
 
     def __str__(self) -> str:
-        return f"{self.transport.lower()}:{self.host}:{self.port}"
+        return address_text(self.transport, self.host, self.port)
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -65,7 +70,7 @@ class Hop:
         return self.transport != "UDP"
 
     def __str__(self) -> str:
-        return f"{self.transport.lower()}:{self.host}:{self.port}"
+        return address_text(self.transport, self.host, self.port)
 
 
 class Send:

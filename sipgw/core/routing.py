@@ -85,6 +85,7 @@ class Router:
         self._registry = registry
         self._location = location
         self._tokens = tokens
+        self._pools = {checksum(pool.fqdn): pool for pool in registry.pools}
         self.flows: dict[int, Flow] = {}
         self._addresses: dict[str, tuple[float, list[str]]] = {}
         self.listeners: list[Listener] = []
@@ -220,7 +221,7 @@ class Router:
         return binding.flow if binding is not None else None
 
     def _pool_by_checksum(self, wanted: int) -> Pool | None:
-        return next((pool for pool in self._registry.pools if wanted and checksum(pool.fqdn) == wanted), None)
+        return self._pools.get(wanted)
 
     def _preloaded_route(self, request: Request, flow: Flow, now: float) -> Route:
         """A Route that leads elsewhere, outside a dialog of ours: only a trusted peer may use us to get there."""
@@ -291,6 +292,7 @@ class Router:
         else:
             transport, _, address = binding.received.partition(":")
             host, _, port = address.rpartition(":")
+            host = host.strip("[]")
             uri = parse_uri(binding.contact)
             same = uri.host == host
             dialled = transport.upper() if uri.transport in ("", transport.upper()) else uri.transport

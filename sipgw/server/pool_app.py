@@ -10,7 +10,7 @@ from sipgw.core.user_agent import UserAgent
 from sipgw.events import Listener, Notice
 from sipgw.groupchat.channel import ChannelService, ChannelSettings
 from sipgw.groupchat.pool import PoolAgent
-from sipgw.groupchat.rooms import Room, RoomsError, parse_rooms, room_named
+from sipgw.groupchat.rooms import Room, RoomsError, duplicates, parse_rooms, room_named
 from sipgw.observability.log import get_logger
 from sipgw.options import PoolOptions
 from sipgw.server.room_store import RoomStore, StoreError
@@ -44,7 +44,7 @@ class PoolApp:
         agent = UserAgent(self.listeners, SystemRandom(), TimerValues())
         offset = time.time() - asyncio.get_running_loop().time()
         PoolAgent(agent, service, offset, str(self.listeners[0]))
-        self.room_names = [room.name for room in state.rooms]
+        self.room_names = sorted(room.name for room in state.rooms)
         self._shell = Shell(agent, log=get_logger(), notify=self._record)
         await self._shell.start(ears)
 
@@ -70,7 +70,12 @@ def read_rooms(options: PoolOptions) -> list[Room]:
             reason = getattr(error, "strerror", None) or "not text in UTF-8"
             raise RoomsError([f"{options.rooms_file}: {reason}; name a TOML file of rooms"]) from None
         rooms += parse_rooms(text, str(options.rooms_file), options.domain)
-    return rooms + [room_named(name, options.domain) for name in options.rooms]
+    rooms += [room_named(name, options.domain) for name in options.rooms]
+    if found := duplicates(rooms):
+        raise RoomsError(
+            [f"the room {key} {value!r} is given twice; give each room its own" for _, key, value in found]
+        )
+    return rooms
 
 
 async def run_pool(options: PoolOptions) -> int:
