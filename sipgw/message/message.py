@@ -14,7 +14,6 @@ from sipgw.message.values import CSeq, Via, parse_cseq, parse_via, split_list, t
 
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _spelling = SPELLINGS.get
-_HAS_COLON = re.compile(":").search
 
 MAX_HEADERS = 256  # enough for 70 hops of Via and Record-Route; a longer list is an attack or a loop
 
@@ -189,7 +188,7 @@ def parse_message(data: bytes, max_headers: int = MAX_HEADERS) -> Request | Resp
     start = lines.pop(0)
     names: list[str | None] = [_spelling(line.partition(":")[0]) for line in lines]
     broken: str | None = None
-    if None in names or not all(map(_HAS_COLON, lines)):
+    if None in names or not SPELLINGS.keys().isdisjoint(lines):  # a line that is a known name has no colon
         lines, broken = _index_slowly(lines, names)
     message = _with_start_line(start, lines, names, data[end + 4 :])  # type: ignore[arg-type]
     if broken is not None:
