@@ -97,6 +97,9 @@ def _separators(text: str, separator: str) -> list[int]:
 def parse_params(text: str) -> list[tuple[str, str | None]]:
     """`;a=1;b` to [("a", "1"), ("b", None)]; order, case and quotes as written."""
     params: list[tuple[str, str | None]] = []
+    if ";" not in text and '"' not in text and " " not in text:  # one parameter, as in most Vias
+        key, equals, value = text.partition("=")
+        return [(key, value if equals else None)] if key else []
     pieces = split_list(text, ";") if '"' in text else text.split(";")
     for piece in pieces:
         key, equals, value = piece.partition("=")
