@@ -148,6 +148,7 @@ class ClientTransaction(Deadlines):
         self.user.on_response(self, response, now)
 
     def pass_and_linger(self, response: Response, now: float) -> None:
+        self._data = b""  # nothing is left to send again
         self._linger(self._layer.values.long if self.method == "INVITE" else self._layer.values.t4, now)
         self.user.on_response(self, response, now)
 
