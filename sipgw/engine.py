@@ -38,6 +38,7 @@ class EngineSettings:
     max_headers: int = 256
     first_response: float = 3.0
     verbose: bool = True
+    recurse: bool = False
 
 
 @dataclass(slots=True)
@@ -65,6 +66,8 @@ class Engine(Stack):
         )
         self.proxy = Proxy(self.layer, self.router, tokens, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
+        self.proxy.recurse = settings.recurse
+        self.router.flows = self.layer.flows
         registrar = Registrar(self.location, settings.registrar)
         self._registration = Registration(self.proxy, registrar, self.location, registry, settings.domains)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
@@ -76,13 +79,8 @@ class Engine(Stack):
         for row in rows:
             self.location.add(Binding(row))
 
-    def connected(self, flow: Flow) -> None:
-        """A connection is up."""
-        self.router.flows[flow.cid] = flow
-
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
         """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
-        self.router.flows.pop(flow.cid, None)
         self.location.connection_lost(flow.cid)
         return super().connection_lost(flow, hop, reason, now)
 
@@ -115,4 +113,4 @@ class Engine(Stack):
     def sizes(self) -> Sizes:
         servers, clients = self.layer.size
         timers = len(self.layer.timers)
-        return Sizes(servers, clients, timers, self.location.count, len(self.router.flows))
+        return Sizes(servers, clients, timers, self.location.count, len(self.layer.flows))

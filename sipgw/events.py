@@ -6,6 +6,7 @@ Plain data. The engine returns a list of outputs for every input; only the shell
 from dataclasses import dataclass, field
 from typing import Any
 
+SendKey = str | tuple[str, ...]  # names the transaction that a Send belongs to: a client's branch, a server's key
 UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts when TLS verification refused the peer
 
 
@@ -78,7 +79,7 @@ class Send:
 
     __slots__ = ("data", "key", "to")
 
-    def __init__(self, data: bytes, to: Flow | Hop, key: str = "") -> None:
+    def __init__(self, data: bytes, to: Flow | Hop, key: SendKey = "") -> None:
         self.data = data
         self.to = to
         self.key = key

@@ -1,10 +1,21 @@
-"""The copy of a request that goes to one target (RFC 3261 §16.6 items 1-8)."""
+"""The copy of a request that goes to one target (RFC 3261 §16.6 items 1-9)."""
 
 from binascii import crc32
+from typing import NamedTuple
 
 from sipgw.message.message import Request
+from sipgw.message.uri import parse_uri
+from sipgw.message.values import parse_name_addr
 
 DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"})
+_VIA, _RECORD_ROUTE = ["via"], "record-route"
+
+
+class Limits(NamedTuple):
+    """How far a request may still go: hops (None when it does not say) and parallel branches (RFC 5393 §5.3)."""
+
+    hops: int | None
+    breadth: int
 
 
 def fingerprint(request: Request) -> str:
@@ -16,23 +27,53 @@ def fingerprint(request: Request) -> str:
     return f".{crc32(''.join(seen).encode('latin-1')):08x}"
 
 
-def forwarded_copy(request: Request, uri: str | None, top: list[str], hops_left: int | None) -> Request:
-    """The request with `top` lines (our Via, then Record-Route) before all others, and one hop fewer to go (item 3).
+def forwarded_copy(
+    request: Request, uri: str | None, via: str, record_routes: list[str], limits: Limits, stream: bool
+) -> Request:
+    """The request with our `via` line and our Record-Route lines before all others, and one hop fewer to go (item 3).
 
-    Everything else stays as it came: order, spelling, unknown headers, body.
+    `stream` asks for a Content-Length where there is none (item 9). Everything else stays as it came: order, spelling,
+    unknown headers, body.
     """
-    lines = [*top, *request.lines]
-    names = [_TOP_NAMES[line[0]] for line in top]
-    names += request.names
-    if hops_left is None:
-        lines.append("Max-Forwards: 70")
-        names.append("max-forwards")
+    lines = [via, *record_routes, *request.lines]
+    names = _VIA + [_RECORD_ROUTE] * len(record_routes) + request.names
+    hops, breadth = limits
+    if hops is None:
+        _append(lines, names, "Max-Forwards: 70", "max-forwards")
     else:
-        lines[names.index("max-forwards")] = f"Max-Forwards: {hops_left - 1}"
+        lines[names.index("max-forwards")] = f"Max-Forwards: {hops - 1}"
+    if "max-breadth" in request.index:
+        lines[names.index("max-breadth")] = f"Max-Breadth: {breadth}"
+    else:
+        _append(lines, names, f"Max-Breadth: {breadth}", "max-breadth")
+    if stream and "content-length" not in request.index:
+        _append(lines, names, f"Content-Length: {len(request.body)}", "content-length")
     return Request(request.method, request.uri if uri is None else uri, lines, names, request.body)
 
 
-_TOP_NAMES = {"V": "via", "R": "record-route"}  # the only lines that we put on top, told apart by their first letter
+def _append(lines: list[str], names: list[str], line: str, name: str) -> None:
+    lines.append(line)
+    names.append(name)
+
+
+def push_route(copy: Request, path: str) -> None:
+    """Send a copy along a Path that a registration came by (RFC 3327 §5.5): `path` is its values, joined by commas."""
+    at = copy.names.index("route") if "route" in copy.names else 1
+    copy.lines.insert(at, f"Route: {path}")
+    copy.names.insert(at, "route")
+
+
+def suit_strict_router(copy: Request) -> None:
+    """§16.6 item 6: a next hop whose Route has no lr takes its own URI for the Request-URI and the real one last."""
+    copy.reindex()
+    routes = copy.values("route")
+    first = parse_name_addr(routes[0]).uri
+    if "lr" in parse_uri(first).params:
+        return
+    at = copy.index["route"]
+    kept = [(line, name) for line, name in zip(copy.lines, copy.names, strict=True) if name != "route"]
+    kept[at:at] = [(f"Route: {value}", "route") for value in [*routes[1:], f"<{copy.uri}>"]]
+    copy.set_lines(first, kept)
 
 
 def via_line(transport: str, sent_by: str, branch: str) -> str:

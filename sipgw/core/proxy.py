@@ -3,12 +3,21 @@
 from collections import Counter
 from typing import Protocol
 
+from sipgw.core.branch import Branch
 from sipgw.core.failures import BUSY_RETRY_AFTER, Failure, diagnostics
 from sipgw.core.flow_token import FlowTokens, write_side
-from sipgw.core.forwarding import DIALOG_FORMING, fingerprint, forwarded_copy, via_line
+from sipgw.core.forwarding import (
+    DIALOG_FORMING,
+    Limits,
+    fingerprint,
+    forwarded_copy,
+    push_route,
+    suit_strict_router,
+    via_line,
+)
 from sipgw.core.response_context import ResponseContext
 from sipgw.core.routing import Route, Router, Target
-from sipgw.core.validation import Refused, check_loop, check_proxy_require, hops_left
+from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
 from sipgw.events import Flow, Hop, Log, Resolve, Send
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -20,6 +29,8 @@ from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.server import ServerTransaction
 
 MAX_WAITING = 1000  # requests held while a name is looked up; one more is answered 503
+LARGE = 1300  # bytes; a larger request goes by TCP where it can (§18.1.1: the path's MTU is not known)
+KEEP_DATAGRAM_ONLY, MAX_DATAGRAM_ONLY = 300.0, 1000  # seconds, servers: those that were found to take no TCP
 
 
 class LocalServer(Protocol):
@@ -32,7 +43,8 @@ class Proxy:
     """Validates, routes, forwards, and answers what cannot be forwarded.
 
     `verbose` turns the informational log line of every dialog-forming request on. `first_response` is how many
-    seconds a pool server has for its first answer before the next one is tried.
+    seconds a pool server has for its first answer before the next one is tried. `recurse` has the contacts of a 3xx
+    tried instead of handed to the caller.
     """
 
     def __init__(
@@ -43,9 +55,13 @@ class Proxy:
         self.local: LocalServer
         self.counters: Counter[str] = Counter()
         self.verbose = True
+        self.recurse = False
         self._tokens = tokens
         self._fqdn = fqdn
         self._first_response = first_response
+        # RFC 4320 §4.1 lets a server be silent on a non-INVITE until its sender has slowed down to T2
+        self._first_sign = max(first_response, layer.trying_after + layer.values.t1)
+        self._datagram_only: dict[tuple[str, int], float] = {}
         self._waiting: dict[str, list[ServerTransaction]] = {}
         self._waiting_count = 0
 
@@ -70,7 +86,9 @@ class Proxy:
         target = route.groups[0][0]
         hop = target.hops[0]
         via = via_line(hop.transport, self._sent_by(hop), self.layer.new_branch())
-        copy = forwarded_copy(ack, target.uri, [via], left)
+        copy = forwarded_copy(ack, target.uri, via, [], Limits(left, breadth_left(ack)), hop.transport != "UDP")
+        if "route" in ack.index:
+            suit_strict_router(copy)
         self.layer.out.append(Send(copy.encode(), hop))
 
     def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
@@ -85,24 +103,28 @@ class Proxy:
             self._cancel(transaction, now)
             return
         parse_uri(request.uri)  # §16.3 item 2: a scheme we do not speak is 416
-        left = hops_left(request)
+        limits = Limits(hops_left(request), breadth_left(request))
         check_proxy_require(request)
         mark = fingerprint(request)
         check_loop(request, self.router.own_sent_by, mark)
         route = self.router.route(request, transaction.flow, now)
-        self._act(transaction, route, left, mark, now)
+        self._act(transaction, route, limits, mark, now)
 
-    def _act(self, transaction: ServerTransaction, route: Route, left: int | None, mark: str, now: float) -> None:
-        if route.groups and left == 0:
-            raise Refused(483, "Max-Forwards is 0")
+    def _act(self, transaction: ServerTransaction, route: Route, limits: Limits, mark: str, now: float) -> None:
         if route.groups:
-            context = ResponseContext(self, transaction, route, left, mark)
+            if limits.hops == 0:
+                raise Refused(483, "Max-Forwards is 0")
+            if limits.breadth < DEFAULT_BREADTH and limits.breadth < max(map(len, route.groups)):
+                raise Refused(440, f"Max-Breadth is {limits.breadth}")
+            context = ResponseContext(self, transaction, route, limits, mark)
             transaction.user = context
             self._trying(transaction, now)
             if self.verbose and not route.in_dialog:
                 self._log_forwarded(transaction.request, route)
             context.start(now)
         elif route.local:
+            if self.layer.merged(transaction):
+                raise Refused(482, "the same request came another way")  # §8.2.2.2
             self.local.handle(transaction, now)
         elif route.unresolved:
             self._wait_for(route.unresolved, transaction, now)
@@ -117,26 +139,44 @@ class Proxy:
             transaction.respond(response_to(transaction.request, 100), now)
 
     def forward(
-        self, context: ResponseContext, request: Request, source: Flow, target: Target, hop: Flow | Hop, now: float
+        self, context: ResponseContext, request: Request, source: Flow | Hop, branch: Branch, now: float
     ) -> ClientTransaction:
-        """Send one copy of a request to one hop (§16.6)."""
-        branch = self.layer.new_branch() + context.loop_mark
-        top = [via_line(hop.transport, self._sent_by(hop), branch)]
+        """Send one copy of a request to the hop that its branch has come to (§16.6)."""
+        hop, target = branch.hop, branch.target
+        key = self.layer.new_branch() + context.loop_mark
+        sent_by = self._sent_by(hop)
+        record_routes: list[str] = []
         if not context.route.in_dialog and request.method in DIALOG_FORMING:
-            top += self._record_route(request, source, target, hop)
-        copy = forwarded_copy(request, target.uri, top, context.hops_left)
-        give_up_after = self._first_response if target.pool is not None else None
-        return self.layer.send_request(context, copy, branch, hop, now, give_up_after)
+            record_routes = self._record_route(request, source, target, hop)
+        via, stream = via_line(hop.transport, sent_by, key), hop.transport != "UDP"
+        copy = forwarded_copy(request, target.uri, via, record_routes, context.limits, stream)
+        if target.route:
+            push_route(copy, target.route)
+        if target.route or "route" in request.index:
+            suit_strict_router(copy)
+        data = copy.encode()
+        if len(data) > LARGE and hop.transport == "UDP" and self._takes_stream(hop, now):
+            branch.detour(Hop("TCP", hop.host, hop.port))
+            return self.forward(context, request, source, branch, now)
+        give_up_after = None
+        if target.pool is not None:
+            give_up_after = self._first_response if request.method == "INVITE" else self._first_sign
+        return self.layer.send_request(context, copy, key, hop, now, give_up_after, data, sent_by)
 
-    def _record_route(self, request: Request, source: Flow, target: Target, hop: Flow | Hop) -> list[str]:
+    def _takes_stream(self, hop: Flow | Hop, now: float) -> bool:
+        """Whether TCP is worth a try: there is something to dial, and it has not refused lately."""
+        return isinstance(hop, Hop) and self._datagram_only.get((hop.host, hop.port), 0.0) < now
+
+    def _record_route(self, request: Request, source: Flow | Hop, target: Target, hop: Flow | Hop) -> list[str]:
         """Our Record-Route (§16.6 item 4), one for each side where they reach us differently (RFC 5658)."""
         pool = target.pool.fqdn if target.pool is not None else ""
         token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
         callee = self.router.suffix_for(hop)
         caller = self.router.suffix_for(source)
-        lines = [f"Record-Route: <sip:{token}@{callee}>"]
+        scheme = "sips" if request.uri.startswith("sips:") else "sip"  # item 4
+        lines = [f"Record-Route: <{scheme}:{token}@{callee}>"]
         if caller != callee:
-            lines.append(f"Record-Route: <sip:{token}@{caller}>")
+            lines.append(f"Record-Route: <{scheme}:{token}@{caller}>")
         return lines
 
     def _sent_by(self, hop: Flow | Hop) -> str:
@@ -212,9 +252,19 @@ class Proxy:
 
     # what people read
 
-    def note_unreachable(self, hop: Flow | Hop, reason: str) -> None:
+    def note_unreachable(self, branch: Branch, reason: str, now: float) -> None:
         self.counters["unreachable"] += 1
+        hop = branch.hop
+        if branch.detoured:
+            self._remember_datagram_only(hop, now)
+            return
         self.layer.out.append(Log("warning", "next hop failed", {"hop": str(hop), "reason": reason}))
+
+    def _remember_datagram_only(self, hop: Flow | Hop, now: float) -> None:
+        if len(self._datagram_only) >= MAX_DATAGRAM_ONLY:
+            self._datagram_only = {key: until for key, until in self._datagram_only.items() if until > now}
+        if len(self._datagram_only) < MAX_DATAGRAM_ONLY:
+            self._datagram_only[hop.host, hop.port] = now + KEEP_DATAGRAM_ONLY
 
     def _log_forwarded(self, request: Request, route: Route) -> None:
         targets = [f"{target.label} at {target.hops[0]}" for group in route.groups for target in group]

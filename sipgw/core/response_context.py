@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sipgw.core.best_response import Outcome, best, collect_challenges
+from sipgw.core.branch import Branch
 from sipgw.core.failures import (
     NOT_SIGNED_IN,
     NOT_TRUSTED,
@@ -10,8 +11,11 @@ from sipgw.core.failures import (
     SERVERS_DOWN,
     STALE_ROUTE,
 )
-from sipgw.core.routing import Route, Target
-from sipgw.events import UNTRUSTED, Flow, Hop
+from sipgw.core.forwarding import Limits
+from sipgw.core.recursion import follow
+from sipgw.core.routing import Route
+from sipgw.events import UNTRUSTED, Flow
+from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
 from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.server import ServerTransaction
@@ -26,66 +30,92 @@ class ResponseContext:
 
     __slots__ = (
         "_branches",
+        "_breadth",
         "_cancelled",
         "_final",
         "_groups",
         "_outcomes",
         "_proxy",
-        "_rang_out",
         "_request",
+        "_seen",
         "_server",
-        "_timer_c",
-        "hops_left",
+        "_trying",
+        "limits",
         "loop_mark",
         "route",
     )
 
-    def __init__(
-        self, proxy: "Proxy", server: ServerTransaction, route: Route, hops_left: int | None, loop_mark: str
-    ) -> None:
+    def __init__(self, proxy: "Proxy", server: ServerTransaction, route: Route, limits: Limits, loop_mark: str) -> None:
         self._proxy = proxy
         self._server = server
         self._request: Request = server.request
         self.route = route
-        self.hops_left = hops_left
+        self.limits = limits
         self.loop_mark = loop_mark
+        self._breadth = limits.breadth
         self._groups = route.groups
-        self._branches: dict[ClientTransaction, _Branch] = {}
+        self._branches: dict[ClientTransaction, Branch] = {}
         self._outcomes: list[Outcome] = []
+        self._seen: set[str] = set()
         self._final = False
         self._cancelled = False
-        self._rang_out = False
-        self._timer_c: Queue | None = None
+        self._trying: Queue | None = None
 
     def start(self, now: float) -> None:
         """Forward to the first group of targets."""
-        for target in self._groups[0]:
-            self._try(_Branch(target), now)
+        layer = self._proxy.layer
+        if self._server.method != "INVITE":
+            self._trying = layer.timers.start("trying", layer.trying_after, self, now)
+        self._start_group(now)
 
-    def _try(self, branch: "_Branch", now: float) -> None:
-        transaction = self._proxy.forward(self, self._request, self._server.reply_to, branch.target, branch.hop, now)
+    def _start_group(self, now: float) -> None:
+        group = self._groups[0]
+        if len(group) > 1:
+            self.limits = Limits(self.limits.hops, self._breadth // len(group))  # RFC 5393 §5.3.3: shared out
+        for target in group:
+            self._try(Branch(self, target), now)
+
+    def _try(self, branch: Branch, now: float) -> None:
+        branch.transaction = transaction = self._proxy.forward(self, self._request, self._server.reply_to, branch, now)
         self._branches[transaction] = branch
+
+    def fire(self, kind: str, now: float) -> None:
+        """RFC 4320 §4.1: by now the sender of a non-INVITE repeats it only rarely; a 100 tells that it has arrived."""
+        self._trying = None
+        self._server.respond(response_to(self._request, 100), now)
 
     # §16.7: responses
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         status = response.status
         if status < 200:
-            self._provisional(response, now)
+            self._provisional(transaction, response, now)
             return
         branch = self._branches.pop(transaction, None)
-        if status < 300:
+        if branch is not None and branch.timer_c is not None:
+            branch.stop()
+        if _ends_here(response):
+            self._misdirected(branch, now)
+        elif status < 300:
             self._success(transaction, response, now)
         elif branch is not None:
             self._failed_with(branch, response, now)
 
-    def _provisional(self, response: Response, now: float) -> None:
-        if self._final:
+    def _provisional(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        if self._final or transaction.method != "INVITE":  # RFC 4320 §4.1: to others nothing but our own 100
             return
-        if response.status > 100:
+        branch = self._branches.get(transaction)
+        telling = response.status > 100
+        if branch is not None and (telling or branch.timer_c is None):
+            branch.restart(self._proxy.layer, now)  # item 2
+        if telling and not _ends_here(response):
             self._relay(response, now)  # item 5: at once, 100 excepted
-        if self._server.method == "INVITE" and (response.status > 100 or self._timer_c is None):
-            self._restart_timer_c(now)  # item 2
+
+    def _misdirected(self, branch: Branch | None, now: float) -> None:
+        """A final response with no Via but ours: the next hop has lost the way back, so it has not answered."""
+        self._proxy.counters["misdirected"] += 1
+        if branch is not None:
+            self._settle(Outcome(502), now)
 
     def _success(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if self._final and transaction.method != "INVITE":
@@ -95,18 +125,32 @@ class ResponseContext:
             self._finish()
             self._cancel_branches(now)  # item 10
 
-    def _failed_with(self, branch: "_Branch", response: Response, now: float) -> None:
-        if response.status == 503 and branch.next_hop("503"):
+    def _failed_with(self, branch: Branch, response: Response, now: float) -> None:
+        status = response.status
+        if status == 503 and branch.next_hop("503"):
             self._retry(branch, now)
             return
-        if response.status == 503 and branch.target.pool is not None:
+        if status == 503 and branch.target.pool is not None:
             outcome = Outcome(503, failure=POOL_BUSY, details=branch.account("503"))
         else:
-            outcome = Outcome(response.status, response)
-        if response.status >= 600:
+            outcome = Outcome(status, response)
+        if status >= 600:
             self._groups = []
             self._cancel_branches(now)  # item 5: 6xx ends the search
+        elif status < 400 and self._proxy.recurse and self._followed(response, now):
+            self._next(now)
+            return
         self._settle(outcome, now)
+
+    def _followed(self, response: Response, now: float) -> bool:
+        """Item 4: try what a 3xx names. What cannot be tried stays in the response; True when nothing does."""
+        if self._final or self._cancelled or not self._groups:
+            return False
+        if not self._seen:
+            self._seen = {target.uri or self._request.uri for group in self.route.groups for target in group}
+        groups, rest = follow(self._proxy.router, self._request, response, self._server.flow, self._seen, now)
+        self._groups[1:1] = groups
+        return bool(groups) and not rest
 
     # §16.8, §16.9: silence and transport errors
 
@@ -114,14 +158,19 @@ class ResponseContext:
         branch = self._branches.pop(transaction, None)
         if branch is None:
             return
-        self._proxy.note_unreachable(branch.hop, reason)
-        if not self._cancelled and not self._rang_out and branch.next_hop(reason):
+        branch.stop()
+        self._proxy.note_unreachable(branch, reason, now)
+        if not self._cancelled and not branch.rang_out and branch.next_hop(reason):
             self._retry(branch, now)
         else:
             self._settle(self._unreachable(branch, reason), now)
 
-    def _unreachable(self, branch: "_Branch", reason: str) -> Outcome:
+    def _unreachable(self, branch: Branch, reason: str) -> Outcome:
         """§16.9 would have a transport error count as 503; the gateway is more precise."""
+        if self._cancelled:
+            return Outcome(487)  # §9.1: nobody answered the CANCEL either; it is over all the same
+        if branch.rang_out:
+            return Outcome(408)
         if branch.target.pool is not None:
             failure = NOT_TRUSTED if UNTRUSTED in reason else SERVERS_DOWN
             return Outcome(failure.status, failure=failure, details=branch.account(reason))
@@ -132,25 +181,31 @@ class ResponseContext:
         failure = STALE_ROUTE if isinstance(branch.hop, Flow) else SERVERS_DOWN
         return Outcome(failure.status, failure=failure, details=branch.account(reason))
 
-    def _retry(self, branch: "_Branch", now: float) -> None:
+    def _retry(self, branch: Branch, now: float) -> None:
         if self._final or self._cancelled:
             self._settle(Outcome(487 if self._cancelled else 408), now)
         else:
             self._try(branch, now)
 
     def _settle(self, outcome: Outcome, now: float) -> None:
-        """A branch has ended. With none left the next group is tried, then the best response goes back."""
+        """A branch has ended."""
         self._outcomes.append(outcome)
+        self._next(now)
+
+    def _next(self, now: float) -> None:
+        """With no branch left the next group is tried, then the best response goes back."""
         if self._branches or self._final:
             return
         self._groups = self._groups[1:]
-        if self._groups and not self._cancelled and outcome.status < 600:
-            self.start(now)
+        if self._groups and not self._cancelled:
+            self._start_group(now)
         else:
             self._answer(best(self._outcomes), now)
 
     def _answer(self, outcome: Outcome, now: float) -> None:
-        if outcome.response is not None and outcome.status == 503:
+        if outcome.status == 408 and self._server.method != "INVITE":
+            self._server.abandon(now)  # RFC 4320 §4.2: it would come too late, and make things worse
+        elif outcome.response is not None and outcome.status == 503:
             self._proxy.answer(self._server, 500, now)  # item 6: a 503 would make the caller shun us, not that user
         elif outcome.response is not None:
             collect_challenges(outcome, self._outcomes)
@@ -162,10 +217,10 @@ class ResponseContext:
         self._finish()
 
     def _relay(self, response: Response, now: float) -> None:
-        if response.names.count("via") == 1 and "," not in response.lines[response.index["via"]]:
-            self._proxy.counters["misdirected"] += 1  # it was meant for us, and we asked for nothing
-            return
         response.drop_first("via")  # item 3
+        if self._server.reply_to.transport != "UDP" and "content-length" not in response.index:
+            response.lines.append(f"Content-Length: {len(response.body)}")  # §18.3: a stream needs it
+            response.names.append("content-length")
         self._server.respond(response, now)
 
     def _finish(self) -> None:
@@ -173,7 +228,9 @@ class ResponseContext:
         self._groups = []
         self._outcomes = []
         del self._request
-        self._stop_timer_c()
+        if self._trying is not None:
+            self._trying.pop(self, None)
+            self._trying = None
 
     # §16.10: CANCEL, and Timer C
 
@@ -186,45 +243,13 @@ class ResponseContext:
         for transaction in self._branches:
             transaction.cancel(now)
 
-    def fire(self, kind: str, now: float) -> None:
+    def rang_out(self, branch: Branch, now: float) -> None:
         """Timer C: nobody has answered for minutes (§16.8)."""
-        self._timer_c = None
-        self._rang_out = True
         self._proxy.counters["timer_c"] += 1
-        self._cancel_branches(now)
-
-    def _restart_timer_c(self, now: float) -> None:
-        self._stop_timer_c()
-        self._timer_c = self._proxy.layer.timers.start("C", self._proxy.layer.values.c, self, now)
-
-    def _stop_timer_c(self) -> None:
-        if self._timer_c is not None:
-            self._timer_c.pop(self, None)
-            self._timer_c = None
+        if branch.transaction is not None:
+            branch.transaction.cancel(now)
 
 
-class _Branch:
-    """A target with the hop that is being tried, and what became of those before."""
-
-    __slots__ = ("_at", "_tried", "target")
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self._at = 0
-        self._tried: list[str] = []
-
-    @property
-    def hop(self) -> Flow | Hop:
-        return self.target.hops[self._at]
-
-    def next_hop(self, reason: str) -> bool:
-        """Move on after a failure; False when this was the last."""
-        if self._at + 1 >= len(self.target.hops):
-            return False
-        self._tried.append(f"{self.hop} {reason}")
-        self._at += 1
-        return True
-
-    def account(self, reason: str) -> dict[str, str]:
-        """Details for the diagnostics: every server tried and what it came to."""
-        return {"detail": f"{self.target.label}: " + ", ".join([*self._tried, f"{self.hop} {reason}"])}
+def _ends_here(response: Response) -> bool:
+    """Whether our Via is the only one: then the response was meant for us, and we asked for nothing."""
+    return response.names.count("via") == 1 and "," not in response.lines[response.index["via"]]

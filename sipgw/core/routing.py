@@ -21,7 +21,7 @@ from sipgw.core.flow_token import FlowTokens, Side, checksum
 from sipgw.core.location import Binding, LocationService
 from sipgw.events import Flow, Hop, Listener
 from sipgw.message.message import Request
-from sipgw.message.uri import SipUri, parse_uri
+from sipgw.message.uri import SipUri, parse_uri, sip_uri
 from sipgw.message.values import host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
@@ -90,6 +90,7 @@ class Router:
         self._addresses: dict[str, tuple[float, list[str]]] = {}
         self.listeners: list[Listener] = []
         self._own_names: set[str] = set()
+        self._own_hosts: set[str] = set()
         self._own_suffixes: set[str] = set()
         self.own_sent_by: frozenset[str] = frozenset()
         self.set_listeners(listeners)
@@ -109,6 +110,7 @@ class Router:
     def set_listeners(self, listeners: list[Listener]) -> None:
         self.listeners = listeners
         self._own_names = {self._settings.fqdn.lower()}
+        self._own_hosts = {self._settings.fqdn.lower(), *(listener.host.lower() for listener in listeners)}
         for listener in listeners:
             self._own_names |= {listener.sent_by.lower(), host_port(listener.host, listener.port).lower()}
         self._own_suffixes = {route_suffix(listener) for listener in listeners}
@@ -139,13 +141,33 @@ class Router:
         if token:
             return self._inside_dialog(token, request, now)
         uri = parse_uri(request.uri)
+        if "maddr" in uri.params:
+            uri = self._without_own_maddr(request, uri)
         if "route" in request.index:
             return self._preloaded_route(request, flow, now)
+        return self.route_uri(request, uri, flow, now)
+
+    def route_uri(self, request: Request, uri: SipUri, flow: Flow, now: float) -> Route:
+        """Decide by a URI alone (§16.5): the Request-URI, or a contact that a redirection has named."""
+        if "maddr" in uri.params:
+            return self._elsewhere(uri, flow, now)
         if self.is_self(uri):
             return Route(local=True)
-        if uri.host in self._settings.domains:
-            return self._in_domain(request, uri, now)
-        return self._elsewhere(uri, flow, now)
+        if uri.host not in self._settings.domains:
+            return self._elsewhere(uri, flow, now)
+        route = self._in_domain(request, uri, now)
+        return _only_secure(route) if uri.scheme == "sips" else route
+
+    def _without_own_maddr(self, request: Request, uri: SipUri) -> SipUri:
+        """§16.4: a maddr that names us has done its work, and the port and transport with it."""
+        maddr = (uri.params["maddr"] or "").lower()
+        if maddr not in self._settings.domains and maddr not in self._own_hosts:
+            return uri
+        kept = [(key, value) for key, value in uri.params.items() if key not in ("maddr", "transport")]
+        params = "".join(f";{key}" if value is None else f";{key}={value}" for key, value in kept)
+        bare = parse_uri(sip_uri(uri.user, uri.host, scheme=uri.scheme, params=params))
+        request.set_lines(bare.text, list(zip(request.lines, request.names, strict=True)))
+        return bare
 
     def is_self(self, uri: SipUri) -> bool:
         """Whether a URI names this server and no user of it."""
@@ -315,11 +337,12 @@ class Router:
         return Route(failure=FOREIGN_DOMAIN, details={"detail": f"{uri.host} is not served here"})
 
     def _to_uri(self, uri: SipUri, now: float) -> Route:
-        hosts = [uri.host] if is_address(uri.host) else self.addresses(uri.host, now)
+        wanted = (uri.params.get("maddr") or uri.host).lower()
+        hosts = [wanted] if is_address(wanted) else self.addresses(wanted, now)
         if hosts is None:
-            return Route(unresolved=uri.host)
+            return Route(unresolved=wanted)
         if not hosts:
-            return Route(failure=NO_ADDRESS, details={"detail": f"no address for {uri.host}"})
+            return Route(failure=NO_ADDRESS, details={"detail": f"no address for {wanted}"})
         transport = uri.transport or ("TLS" if uri.scheme == "sips" else "UDP")
         port = uri.port or (5061 if transport == "TLS" else 5060)
         name = uri.host if transport == "TLS" else ""
@@ -328,6 +351,19 @@ class Router:
     def trusts(self, flow: Flow) -> bool:
         address = ip_address(flow.host.partition("%")[0])
         return any(address in network for network in self._settings.trusted)
+
+
+def _only_secure(route: Route) -> Route:
+    """What is left of a decision for a sips URI: every hop has to be TLS (§26.2.2, RFC 5630 §4)."""
+    if not route.groups:
+        return route
+    for group in route.groups:
+        for target in group:
+            target.hops = [hop for hop in target.hops if hop.transport == "TLS"]
+    route.groups = [group for group in ([t for t in group if t.hops] for group in route.groups) if group]
+    if not route.groups:
+        route.failure, route.details = NOT_SIGNED_IN, {"detail": "a sips URI, and no way there by TLS alone"}
+    return route
 
 
 def route_suffix(listener: Listener) -> str:

@@ -5,7 +5,7 @@ from random import Random
 from typing import Protocol
 
 from sipgw.core.dialog import Dialog, DialogId, dialog_id
-from sipgw.events import Flow, Hop, Listener, Output, Send
+from sipgw.events import Flow, Hop, Listener, Send
 from sipgw.message.build import new_request, response_to
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request, Response
@@ -44,7 +44,6 @@ class UserAgent(Stack):
         self.dialogs: dict[DialogId, Dialog] = {}
         self._listeners = listeners
         self._unacknowledged: dict[DialogId, _Unacknowledged] = {}
-        self.flows: dict[int, Flow] = {}
 
     # requests that come in
 
@@ -53,6 +52,8 @@ class UserAgent(Stack):
         dialog = self.dialogs.get(dialog_id(request)) if request.to_tag else None
         if request.method == "CANCEL":
             self.answer(transaction, 200 if self.layer.find_invite(request) else 481, now)
+        elif self.layer.merged(transaction):
+            self.answer(transaction, 482, now)  # §8.2.2.2
         elif request.to_tag and dialog is None:
             self.answer(transaction, 481, now)
         elif dialog is not None and not dialog.in_order(request):
@@ -131,12 +132,12 @@ class UserAgent(Stack):
         branch = self.layer.new_branch()
         to = self._way(dialog)
         request = dialog.request(method, self.via(to, branch), headers, body)
-        self.layer.send_request(_Waiting(done), request, branch, to, now)
+        self._start(request, branch, to, done, now)
 
     def _way(self, dialog: Dialog) -> Flow | Hop:
         """The connection that the peer last used while it lives, else a new one to the first route (§12.2.1.1)."""
         to = dialog.to
-        if isinstance(to, Hop) or not to.cid or to.cid in self.flows:
+        if isinstance(to, Hop) or not to.cid or to.cid in self.layer.flows:
             return to
         uri = parse_uri(parse_name_addr(dialog.routes[0]).uri if dialog.routes else dialog.target)
         return Hop(to.transport, uri.host, uri.port or 5060, uri.host if to.transport == "TLS" else "")
@@ -148,8 +149,12 @@ class UserAgent(Stack):
         branch = self.layer.new_branch()
         lines = [f"Via: {self.via(to, branch)}", "Max-Forwards: 70", *headers]
         request = new_request(method, uri, lines, body)
-        self.layer.send_request(_Waiting(done), request, branch, to, now)
+        self._start(request, branch, to, done, now)
         return request
+
+    def _start(self, request: Request, branch: str, to: Flow | Hop, done: Answered, now: float) -> None:
+        sent_by = self.sent_by(to.transport)
+        self.layer.send_request(_Waiting(done), request, branch, to, now, sent_by=sent_by)
 
     def establish(self, request: Request, response: Response, to: Flow | Hop, now: float) -> Dialog:
         """The dialog that a 2xx to our INVITE opens, acknowledged (§13.2.2.4). Raises MalformedMessage."""
@@ -180,15 +185,6 @@ class UserAgent(Stack):
                 return listener.sent_by
         return bracketed("127.0.0.1")  # a client without a listening socket is answered on its connection
 
-    # connections
-
-    def connected(self, flow: Flow) -> None:
-        self.flows[flow.cid] = flow
-
-    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
-        self.flows.pop(flow.cid, None)
-        return super().connection_lost(flow, hop, reason, now)
-
 
 class _Waiting:
     """The user of a client transaction that only wants the final response."""
@@ -211,7 +207,7 @@ class _Unacknowledged:
 
     __slots__ = ("_again", "_agent", "_data", "_dialog", "_end", "_interval", "_to")
 
-    def __init__(self, agent: UserAgent, dialog: Dialog, to: Flow, data: bytes) -> None:
+    def __init__(self, agent: UserAgent, dialog: Dialog, to: Flow | Hop, data: bytes) -> None:
         self._agent = agent
         self._dialog = dialog
         self._to = to

@@ -8,6 +8,9 @@ from sipgw.message.values import MAGIC_COOKIE, parse_via
 SUPPORTED = frozenset({"ms-benotify", "gruu-10", "ms-sender", "path", "gruu", "outbound"})
 
 
+DEFAULT_BREADTH = 60  # parallel branches that a request may have in all (RFC 5393 §5.3.3)
+
+
 class Refused(Exception):
     """A request that is answered with an error by ourselves: `status` and whole header lines for the answer."""
 
@@ -26,6 +29,16 @@ def hops_left(request: Request) -> int | None:
     if not text.isdecimal() or not text.isascii() or len(text) > 10 or int(text) > 255:
         raise MalformedMessage(f"Max-Forwards is not a number up to 255: {text[:20]!r}", 400, request)
     return int(text)
+
+
+def breadth_left(request: Request) -> int:
+    """Max-Breadth, the recommended 60 when absent (RFC 5393 §5.3.3). Raises MalformedMessage."""
+    if "max-breadth" not in request.index:
+        return DEFAULT_BREADTH
+    text = request.first("max-breadth") or ""
+    if not text.isdecimal() or not text.isascii() or len(text) > 10:
+        raise MalformedMessage(f"Max-Breadth is not a number: {text[:20]!r}", 400, request)
+    return min(int(text), DEFAULT_BREADTH)
 
 
 def check_proxy_require(request: Request) -> None:

@@ -36,6 +36,7 @@ REASONS = {
     489: "Bad Event",
     500: "Server Internal Error",
     501: "Not Implemented",
+    502: "Bad Gateway",
     503: "Service Unavailable",
     504: "Server Time-out",
     505: "Version Not Supported",

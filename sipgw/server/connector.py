@@ -5,17 +5,17 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sipgw.events import UNTRUSTED, Hop
+from sipgw.events import UNTRUSTED, Hop, SendKey
 from sipgw.server.connection import Connection
 
 MAX_QUEUED = 1000  # messages waiting for one connection to open; one more fails at once
-Failed = Callable[[str, str], None]  # key of the Send, reason
+Failed = Callable[[SendKey, str], None]  # key of the Send, reason
 
 
 @dataclass(slots=True)
 class _Opening:
     task: asyncio.Task[None]
-    queue: list[tuple[bytes, str]] = field(default_factory=list)
+    queue: list[tuple[bytes, SendKey]] = field(default_factory=list)
 
 
 class Connector:
@@ -37,7 +37,7 @@ class Connector:
         self._open: dict[Hop, Connection] = {}
         self._opening: dict[Hop, _Opening] = {}
 
-    def send(self, hop: Hop, data: bytes, key: str) -> None:
+    def send(self, hop: Hop, data: bytes, key: SendKey) -> None:
         """Over the open connection, or as soon as one is open. A failure is reported, never raised."""
         connection = self._open.get(hop)
         if connection is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send
+from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.values import host_port
 from sipgw.server.connection import Connection
@@ -33,7 +33,7 @@ class Machine(Protocol):
 
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]: ...
 
-    def send_failed(self, key: str, reason: str, now: float) -> list[Output]: ...
+    def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]: ...
 
     def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]: ...
 
@@ -264,13 +264,13 @@ class Shell:
         else:
             sock.send(data, host, port)
 
-    def _send_failed(self, key: str, reason: str) -> None:
+    def _send_failed(self, key: SendKey, reason: str) -> None:
         if key:
             self._loop.call_soon(self._report_failure, key, reason)
         else:
             self.counters["responses_lost"] += 1
 
-    def _report_failure(self, key: str, reason: str) -> None:
+    def _report_failure(self, key: SendKey, reason: str) -> None:
         self.perform(self.machine.send_failed(key, reason, self._loop.time()))
         self.batch_done()
 

@@ -37,7 +37,8 @@ class ClientUser(Protocol):
 
 
 class ClientTransaction(Deadlines):
-    """One request on its way to one next hop. `key` is the branch of the Via that `request` carries on top."""
+    """One request on its way to one next hop. `key` is the branch of the Via that `request` carries on top, `sent_by`
+    what that Via names as the place to answer to, `data` the request encoded."""
 
     __slots__ = (
         "_cancel",
@@ -46,36 +47,56 @@ class ClientTransaction(Deadlines):
         "_interval",
         "_layer",
         "_machine",
+        "_more",
         "key",
         "method",
         "request",
+        "sent_by",
         "state",
         "to",
         "user",
     )
 
-    def __init__(self, layer: "TransactionLayer", user: ClientUser, request: Request, key: str, to: Flow | Hop) -> None:
+    def __init__(
+        self,
+        layer: "TransactionLayer",
+        user: ClientUser,
+        request: Request,
+        data: bytes,
+        key: str,
+        sent_by: str,
+        to: Flow | Hop,
+    ) -> None:
         super().__init__()
         self._layer = layer
         self._cancel = self._cancelled = False
-        self._data = request.encode()
+        self._data = data
         self._interval = layer.values.t1
+        self._more = 0.0
         self.user = user
         self.request = request
         self.method = request.method
         self.key = key
+        self.sent_by = sent_by
         self.to = to
         invite = self.method == "INVITE"
         self._machine = INVITE_MACHINE if invite else MACHINE
         self.state = CALLING if invite else TRYING
 
     def start(self, now: float, give_up_after: float | None = None) -> None:
-        """Send; `give_up_after` shortens Timers B and F for a request that another server may take."""
+        """Send; `give_up_after` is how long to wait for a first response, where another server may take the request.
+
+        Once there is one, Timers B and F have the rest of their time.
+        """
         self._send(self._data)
         values, timers = self._layer.values, self._layer.timers
         if not self.to.reliable:
             self._again = timers.start(RETRANSMIT, values.t1, self, now)
-        self._end = timers.start(TIMEOUT, give_up_after or values.long, self, now)
+        if give_up_after is not None and give_up_after < values.long:
+            self._more = values.long - give_up_after
+            self._end = timers.start(TIMEOUT, give_up_after, self, now)
+        else:
+            self._end = timers.start(TIMEOUT, values.long, self, now)
 
     def receive(self, response: Response, now: float) -> None:
         status = response.status
@@ -86,6 +107,10 @@ class ClientTransaction(Deadlines):
         """A timer has run out."""
         if kind == RETRANSMIT:
             self._again = None
+        elif self._more and self.state == PROCEEDING:  # the server has shown itself in time: Timer F runs in full
+            self._end = self._layer.timers.start(TIMEOUT, self._more, self, now)
+            self._more = 0.0
+            return
         else:
             self._end = None
         self._event(kind, "timeout", now)

@@ -34,7 +34,7 @@ class TransactionLayer:
     """All transactions of one engine. Whatever is to be sent is appended to `out`, which the engine hands over.
 
     `max_transactions` bounds server transactions; a new request beyond it is answered 503 without state and counted as
-    "refused". `random` supplies tags and branches.
+    "refused". `random` supplies tags and branches. `flows` maps the id of every live connection to its flow.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class TransactionLayer:
         overload_headers: tuple[str, ...] = (),
     ) -> None:
         self.values = values
+        self.trying_after = values.until_t2
         self.timers = Timers()
         self.out: list[Output] = []
         self.user: TransactionUser
@@ -55,6 +56,8 @@ class TransactionLayer:
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[str, ClientTransaction] = {}
         self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
+        self._unmerged: dict[tuple[str, ...], ServerTransaction] = {}
+        self.flows: dict[int, Flow] = {}
 
     def new_branch(self) -> str:
         return f"{MAGIC_COOKIE}{self._bits(72):x}"
@@ -92,11 +95,13 @@ class TransactionLayer:
         branch = response.via.branch
         method = line_method(response.first("cseq"))
         transaction = self._clients.get(f"{branch}/CANCEL" if method == "CANCEL" else branch)
-        if transaction is not None and transaction.method == method:
-            transaction.receive(response, now)
-        else:
+        if transaction is None or transaction.method != method:
             self.counters["stray"] += 1
             self.user.on_stray_response(response, flow, now)
+        elif transaction.sent_by != response.via.sent_by and not _same_place(transaction, response):
+            self.counters["misaddressed"] += 1
+        else:
+            transaction.receive(response, now)
 
     def send_request(
         self,
@@ -106,15 +111,21 @@ class TransactionLayer:
         to: Flow | Hop,
         now: float,
         give_up_after: float | None = None,
+        data: bytes = b"",
+        sent_by: str = "",
     ) -> ClientTransaction:
         """Start a client transaction for a request that carries `branch` in its top Via.
 
-        `give_up_after` is how long to wait for a first response, where that is less than 64*T1.
+        `give_up_after` is how long to wait for a first response, where that is less than 64*T1; `data` the request
+        encoded, where that is at hand. Responses whose top Via does not name `sent_by` are dropped, when it is given.
         """
-        return self._start(ClientTransaction(self, user, request, branch, to), now, give_up_after)
+        transaction = ClientTransaction(self, user, request, data or request.encode(), branch, sent_by, to)
+        return self._start(transaction, now, give_up_after)
 
     def send_cancel(self, invite: ClientTransaction, cancel: Request, now: float) -> None:
-        self._start(ClientTransaction(self, _Nobody(), cancel, f"{invite.key}/CANCEL", invite.to), now)
+        key = f"{invite.key}/CANCEL"
+        transaction = ClientTransaction(self, _Nobody(), cancel, cancel.encode(), key, invite.sent_by, invite.to)
+        self._start(transaction, now)
 
     def _start(
         self, transaction: ClientTransaction, now: float, give_up_after: float | None = None
@@ -129,11 +140,31 @@ class TransactionLayer:
         """The INVITE that a CANCEL asks to end (§9.2)."""
         return self._servers.get(server_key(cancel, "INVITE"))
 
-    def send_failed(self, key: str, reason: str, now: float) -> None:
-        """The transport could not deliver a request."""
-        transaction = self._clients.get(key)
-        if transaction is not None:
-            transaction.transport_failed(reason, now)
+    def merged(self, transaction: ServerTransaction) -> bool:
+        """Whether another copy of this request is being worked on, having come another way (§8.2.2.2).
+
+        To be asked by whatever acts as the UAS of the request, once.
+        """
+        request = transaction.request
+        if request.to_tag:
+            return False
+        key = (request.call_id, request.from_tag, str(request.cseq.number), request.method)
+        if key in self._unmerged:
+            return True
+        transaction.merge_key = key
+        self._unmerged[key] = transaction
+        return False
+
+    def send_failed(self, key: str | ServerKey, reason: str, now: float) -> None:
+        """The transport could not deliver a request or a response."""
+        if isinstance(key, tuple):
+            server = self._servers.get(key)
+            if server is not None:
+                server.transport_failed(now)
+            return
+        client = self._clients.get(key)
+        if client is not None:
+            client.transport_failed(reason, now)
 
     def peer_lost(self, peer: Hop | int, reason: str, now: float) -> None:
         """A connection went away: what waits for an answer from it will not get one (§17.1.4)."""
@@ -155,6 +186,8 @@ class TransactionLayer:
 
     def forget_server(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
+        if transaction.merge_key:
+            self._unmerged.pop(transaction.merge_key, None)
 
     @property
     def waiting(self) -> bool:
@@ -175,6 +208,11 @@ class _Nobody:
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
         """Not of interest."""
+
+
+def _same_place(transaction: ClientTransaction, response: Response) -> bool:
+    """§18.1.2: a response whose topmost Via is not the one that we wrote is not for us."""
+    return transaction.sent_by.lower() in ("", response.via.sent_by.lower())
 
 
 def peer_key(to: Flow | Hop) -> Hop | int:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from sipgw.events import Flow, Send
+from sipgw.events import Flow, Hop, Send
 from sipgw.message.message import Request, Response
+from sipgw.message.values import parse_via
 from sipgw.transaction.machine import Deadlines, Machine, bind
 from sipgw.transaction.tables import (
     ACK,
@@ -32,6 +33,7 @@ class ServerTransaction(Deadlines):
     """One received request. `user` is what its transaction user keeps with it (a response context), or None.
 
     `flow` is where it came from and `reply_to` where responses go. `request` is there until a final response was sent.
+    `merge_key` is what another copy of the request would have in common with it, () while nobody has asked.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class ServerTransaction(Deadlines):
         "final_tag",
         "flow",
         "key",
+        "merge_key",
         "method",
         "reply_to",
         "request",
@@ -58,8 +61,9 @@ class ServerTransaction(Deadlines):
         self.request = request
         self.method = request.method
         self.key = key
+        self.merge_key: tuple[str, ...] = ()
         self.flow = flow
-        self.reply_to = reply_to
+        self.reply_to: Flow | Hop = reply_to
         self.final_tag = ""
         invite = self.method == "INVITE"
         self._machine = INVITE_MACHINE if invite else MACHINE
@@ -89,7 +93,13 @@ class ServerTransaction(Deadlines):
         self._event(kind, None, now)
 
     def transport_failed(self, now: float) -> None:
+        """A response could not be delivered (§17.2.4)."""
+        self._layer.counters["responses_lost"] += 1
         self._event(TRANSPORT_ERROR, None, now)
+
+    def abandon(self, now: float) -> None:
+        """End without a final response: the sender has given up by now (RFC 4320 §4.2)."""
+        self.drop(None, now)
 
     def _event(self, event: str, message: object, now: float) -> None:
         row = self._machine[self.state].get(event)
@@ -106,12 +116,28 @@ class ServerTransaction(Deadlines):
 
     def send(self, response: Response, now: float) -> None:
         self._last = response.encode()
-        self._layer.out.append(Send(self._last, self.reply_to))
+        self._put()
+
+    def _put(self) -> None:
+        to = self.reply_to
+        if to.transport == "UDP":
+            self._layer.out.append(Send(self._last, to))
+            return
+        if isinstance(to, Flow) and to.cid not in self._layer.flows:
+            to = self.reply_to = self._way_back(to)
+        self._layer.out.append(Send(self._last, to, self.key))
+
+    def _way_back(self, lost: Flow) -> Hop:
+        """§18.2.2: the connection is gone; the sender may listen on the port that its Via names."""
+        top = self.key[-1] if len(self.key) > 3 else f"SIP/2.0/{lost.transport} {self.key[1]}"
+        via = parse_via(top)
+        secure = lost.transport == "TLS"
+        return Hop(lost.transport, lost.host, via.port or (5061 if secure else 5060), via.host if secure else "")
 
     def resend(self, _: object, now: float) -> None:
         if self._last:
             self._layer.counters["absorbed"] += 1
-            self._layer.out.append(Send(self._last, self.reply_to))
+            self._put()
 
     def send_and_linger(self, response: Response, now: float) -> None:
         self.send(response, now)
@@ -137,7 +163,7 @@ class ServerTransaction(Deadlines):
     def resend_to_t2(self, _: object, now: float) -> None:
         self._interval = min(self._interval * 2, self._layer.values.t2)
         self._layer.counters["retransmitted"] += 1
-        self._layer.out.append(Send(self._last, self.reply_to))
+        self._put()
         self._again = self._layer.timers.start(RETRANSMIT, self._interval, self, now)
 
     def confirm(self, _: object, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sipgw.events import Flow, Hop, Output, Send
+from sipgw.events import Flow, Hop, Output, Send, SendKey
 from sipgw.message.build import response_to
 from sipgw.message.checks import check_mandatory, check_request
 from sipgw.message.errors import MalformedMessage
@@ -64,15 +64,17 @@ class Stack:
 
     def connected(self, flow: Flow) -> None:
         """A connection is up."""
+        self.layer.flows[flow.cid] = flow
 
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
         """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
+        self.layer.flows.pop(flow.cid, None)
         self.layer.peer_lost(flow.cid, reason, now)
         if hop is not None:
             self.layer.peer_lost(hop, reason, now)
         return self.outputs()
 
-    def send_failed(self, key: str, reason: str, now: float) -> list[Output]:
+    def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]:
         """A Send with this key could not be performed."""
         self.layer.send_failed(key, reason, now)
         return self.outputs()

@@ -24,6 +24,15 @@ class TimerValues:
         """64*T1: timers B, F, H, J, L, M, and D on unreliable transports."""
         return 64 * self.t1
 
+    @property
+    def until_t2(self) -> float:
+        """From the first sending of a non-INVITE until Timer E is set to T2."""
+        interval, total = self.t1, 0.0
+        while interval < self.t2:
+            total += interval
+            interval *= 2
+        return total
+
 
 class Timed(Protocol):
     """Whatever has timers; it is called once for each that runs out."""

@@ -102,8 +102,8 @@ def test_damaged_responses(changes: list[tuple[bytes, bytes]], status: int) -> N
     world.finish()
 
 
-def test_an_answer_that_goes_nowhere_is_not_sent() -> None:
-    """A response whose only Via is ours would come back to nobody."""
+def test_an_answer_that_has_lost_its_way_back_is_no_answer() -> None:
+    """A response whose only Via is ours would come back to nobody; the caller must not wait for ever."""
     world = World()
     alice, pool = world.phone("alice"), world.server()
     alice >> alice.request("MESSAGE", CONTACT_OBJECT)
@@ -111,6 +111,7 @@ def test_an_answer_that_goes_nowhere_is_not_sent() -> None:
     request = pool << "MESSAGE"
     lines = [line for line in request.lines[1:] if line.startswith(("From", "To", "Call-ID", "CSeq"))]
     pool >> "\r\n".join(["SIP/2.0 200 OK", request.lines[0], *lines, "Content-Length: 0", "", ""]).encode("latin-1")
+    alice << 502
     alice.nothing()
     pool.nothing()
     assert world.engine.counters["misdirected"] == 1

@@ -1,0 +1,65 @@
+"""One branch of a proxied request (RFC 3261 §16.6): a target, the hop being tried, what became of those before."""
+
+from typing import TYPE_CHECKING
+
+from sipgw.core.routing import Target
+from sipgw.events import Flow, Hop
+from sipgw.transaction.client import ClientTransaction
+from sipgw.transaction.layer import TransactionLayer
+from sipgw.transaction.timers import Queue
+
+if TYPE_CHECKING:
+    from sipgw.core.response_context import ResponseContext
+
+
+class Branch:
+    """`transaction` is the one under way. `rang_out` tells that Timer C has ended it, `detoured` that TCP is tried
+    for a request too large for a datagram (§18.1.1)."""
+
+    __slots__ = ("_context", "_hops", "_tried", "detoured", "hop", "rang_out", "target", "timer_c", "transaction")
+
+    def __init__(self, context: "ResponseContext", target: Target) -> None:
+        self._context = context
+        self.target = target
+        self.hop: Flow | Hop = target.hops[0]
+        self._hops = target.hops[1:]
+        self._tried: list[str] = []
+        self.rang_out = self.detoured = False
+        self.timer_c: Queue | None = None
+        self.transaction: ClientTransaction | None = None
+
+    def next_hop(self, reason: str) -> bool:
+        """Move on after a failure; False when this was the last."""
+        if not self._hops:
+            return False
+        self._tried.append(f"{self.hop} {reason}")
+        self.detoured = False
+        self.hop = self._hops[0]
+        self._hops = self._hops[1:]
+        return True
+
+    def detour(self, hop: Hop) -> None:
+        """Try another way to the same server first, and the present one if that fails."""
+        self._hops = [self.hop, *self._hops]
+        self.hop = hop
+        self.detoured = True
+
+    def account(self, reason: str) -> dict[str, str]:
+        """Details for the diagnostics: every server tried and what it came to."""
+        return {"detail": f"{self.target.label}: " + ", ".join([*self._tried, f"{self.hop} {reason}"])}
+
+    # Timer C (§16.6 item 11, §16.8)
+
+    def restart(self, layer: TransactionLayer, now: float) -> None:
+        self.stop()
+        self.timer_c = layer.timers.start("C", layer.values.c, self, now)
+
+    def stop(self) -> None:
+        if self.timer_c is not None:
+            self.timer_c.pop(self, None)
+            self.timer_c = None
+
+    def fire(self, kind: str, now: float) -> None:
+        self.timer_c = None
+        self.rang_out = True
+        self._context.rang_out(self, now)

@@ -1,0 +1,66 @@
+"""What a proxy does with a 3xx when it recurses (RFC 3261 §16.5, §16.7 item 4)."""
+
+from itertools import groupby
+
+from sipgw.core.routing import Router, Target
+from sipgw.events import Flow
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.message import Request, Response
+from sipgw.message.uri import parse_uri
+from sipgw.message.values import NameAddr, parse_name_addr
+
+MAX_TARGETS = 32  # in the target set of one request; contacts beyond it are left to the caller
+
+
+def follow(
+    router: Router, request: Request, response: Response, flow: Flow, seen: set[str], now: float
+) -> tuple[list[list[Target]], list[str]]:
+    """Targets that a 3xx adds, in groups of falling q, and the Contact values that were left in the response.
+
+    A contact is followed when the request, sent to it by the same sender, would be routed. `seen` holds the URIs
+    already in the target set, which are never added again; what is added is put there.
+    """
+    found: list[tuple[float, Target]] = []
+    rest: list[str] = []
+    for value in response.values("contact"):
+        try:
+            contact = parse_name_addr(value)
+            known = contact.uri in seen
+            targets = [] if known else _targets(router, request, contact, flow, now)
+        except MalformedMessage:
+            known, targets = False, []
+        if targets and len(seen) < MAX_TARGETS:
+            seen.add(contact.uri)
+            found += [(_q(contact.params.get("q")), target) for target in targets]
+        elif not known:
+            rest.append(value)
+    _set_contacts(response, rest)
+    found.sort(key=lambda item: -item[0])
+    return [[target for _, target in group] for _, group in groupby(found, key=lambda item: item[0])], rest
+
+
+def _targets(router: Router, request: Request, contact: NameAddr, flow: Flow, now: float) -> list[Target]:
+    """Where a contact leads. One of a sips request that is not sips itself leads nowhere (§16.5, RFC 5630 §5.3)."""
+    uri = parse_uri(contact.uri)
+    if request.uri.startswith("sips:") and uri.scheme != "sips":
+        return []
+    targets = [target for group in router.route_uri(request, uri, flow, now).groups for target in group]
+    for target in targets:
+        if target.uri is None:
+            target.uri = contact.uri
+    return targets
+
+
+def _q(text: str | None) -> float:
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        return 1.0
+
+
+def _set_contacts(response: Response, values: list[str]) -> None:
+    kept = [(line, name) for line, name in zip(response.lines, response.names, strict=True) if name != "contact"]
+    kept += [(f"Contact: {value}", "contact") for value in values]
+    response.lines = [line for line, _ in kept]
+    response.names = [name for _, name in kept]
+    response.reindex()
