@@ -10,12 +10,16 @@ _TELLING = frozenset({401, 407, 415, 420, 484})  # within 4xx: those after which
 
 @dataclass(slots=True)
 class Outcome:
-    """How one branch ended: with a `response` of its server, or a `failure` of our own finding."""
+    """How one branch ended: with a `response` of its server, or a `failure` of our own finding.
+
+    `counts_as` is the status that it is compared by, where that is not the one that would be sent.
+    """
 
     status: int
     response: Response | None = None
     failure: Failure | None = None
     details: dict[str, str] = field(default_factory=dict)
+    counts_as: int = 0
 
 
 def best(outcomes: list[Outcome]) -> Outcome:
@@ -25,7 +29,7 @@ def best(outcomes: list[Outcome]) -> Outcome:
 
 def _rank(outcome: Outcome) -> tuple[int, int, int]:
     """6xx first, then the lowest class; in 4xx the telling ones; a server's own answer before one of our making."""
-    status = outcome.status
+    status = outcome.counts_as or outcome.status
     klass = 0 if status >= 600 else status // 100
     return klass, 0 if status in _TELLING else 1, 0 if outcome.response is not None else 1
 

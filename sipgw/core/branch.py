@@ -16,13 +16,25 @@ class Branch:
     """`transaction` is the one under way. `rang_out` tells that Timer C has ended it, `detoured` that TCP is tried
     for a request too large for a datagram (§18.1.1)."""
 
-    __slots__ = ("_context", "_hops", "_tried", "detoured", "hop", "rang_out", "target", "timer_c", "transaction")
+    __slots__ = (
+        "_context",
+        "_flows",
+        "_hops",
+        "_tried",
+        "detoured",
+        "hop",
+        "rang_out",
+        "target",
+        "timer_c",
+        "transaction",
+    )
 
     def __init__(self, context: "ResponseContext", target: Target) -> None:
         self._context = context
         self.target = target
         self.hop: Flow | Hop = target.hops[0]
         self._hops = target.hops[1:]
+        self._flows = target.others
         self._tried: list[str] = []
         self.rang_out = self.detoured = False
         self.timer_c: Queue | None = None
@@ -31,11 +43,21 @@ class Branch:
     def next_hop(self, reason: str) -> bool:
         """Move on after a failure; False when this was the last."""
         if not self._hops:
-            return False
+            return self.next_flow(reason)
         self._tried.append(f"{self.hop} {reason}")
         self.detoured = False
         self.hop = self._hops[0]
         self._hops = self._hops[1:]
+        return True
+
+    def next_flow(self, reason: str) -> bool:
+        """Move on to the next flow of the same client instance (RFC 5626 §6); False when there is none."""
+        if not self._flows:
+            return False
+        self._tried.append(f"{self.hop} {reason}")
+        self.target, *self._flows = self._flows
+        self.hop, *self._hops = self.target.hops
+        self.detoured = False
         return True
 
     def detour(self, hop: Hop) -> None:

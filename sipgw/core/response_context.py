@@ -130,6 +130,9 @@ class ResponseContext:
         if status == 503 and branch.next_hop("503"):
             self._retry(branch, now)
             return
+        if status in _FLOW_FAILED and branch.next_flow(str(status)):
+            self._retry(branch, now)
+            return
         if status == 503 and branch.target.pool is not None:
             outcome = Outcome(503, failure=POOL_BUSY, details=branch.account("503"))
         else:
@@ -148,6 +151,7 @@ class ResponseContext:
             return False
         if not self._seen:
             self._seen = {target.uri or self._request.uri for group in self.route.groups for target in group}
+            self._seen |= {flow.uri or "" for group in self.route.groups for target in group for flow in target.others}
         groups, rest = follow(self._proxy.router, self._request, response, self._server.flow, self._seen, now)
         self._groups[1:1] = groups
         return bool(groups) and not rest
@@ -166,7 +170,7 @@ class ResponseContext:
             self._settle(self._unreachable(branch, reason), now)
 
     def _unreachable(self, branch: Branch, reason: str) -> Outcome:
-        """§16.9 would have a transport error count as 503; the gateway is more precise."""
+        """§16.9 has a transport error count as 503; when it is all there is, the caller is told more precisely."""
         if self._cancelled:
             return Outcome(487)  # §9.1: nobody answered the CANCEL either; it is over all the same
         if branch.rang_out:
@@ -177,7 +181,7 @@ class ResponseContext:
         if reason == "timeout":
             return Outcome(408)
         if not self.route.in_dialog:
-            return Outcome(480, failure=NOT_SIGNED_IN, details=branch.account(reason))
+            return Outcome(480, failure=NOT_SIGNED_IN, details=branch.account(reason), counts_as=503)
         failure = STALE_ROUTE if isinstance(branch.hop, Flow) else SERVERS_DOWN
         return Outcome(failure.status, failure=failure, details=branch.account(reason))
 
@@ -248,6 +252,9 @@ class ResponseContext:
         self._proxy.counters["timer_c"] += 1
         if branch.transaction is not None:
             branch.transaction.cancel(now)
+
+
+_FLOW_FAILED = (430, 408)  # RFC 5626 §6: after any other answer the other flows of the instance are left alone
 
 
 def _ends_here(response: Response) -> bool:

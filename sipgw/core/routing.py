@@ -27,14 +27,15 @@ from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
 KEEP_ADDRESSES, KEEP_FAILURE = 30.0, 2.0  # seconds; the resolver that the shell asks tells no TTL
-MAX_NAMES = 1000  # of pool servers and what trusted peers relay to; one more is asked for each time
+MAX_NAMES = 1000  # of pool servers and what trusted peers relay to; one more displaces the oldest
 
 
 @dataclass(slots=True)
 class Target:
     """Somewhere to forward to: `hops` are tried in order; `uri` replaces the Request-URI unless None (§16.6 item 2).
 
-    `label` names it for people; `pool` is set when it is a Persistent Chat pool.
+    `label` names it for people; `pool` is set when it is a Persistent Chat pool. `route` is a Path to send it along
+    (values joined by commas), `others` are further flows of the same client instance, tried in order (RFC 5626 §6).
     """
 
     hops: list[Flow | Hop]
@@ -42,6 +43,7 @@ class Target:
     uri: str | None = None
     pool: Pool | None = None
     route: str = ""
+    others: "list[Target]" = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -104,8 +106,9 @@ class Router:
         """Keep an answer for a while, a failure only briefly: a pool must not stay down for a hiccup."""
         if len(self._addresses) >= MAX_NAMES:
             self._addresses = {known: entry for known, entry in self._addresses.items() if entry[0] > now}
-        if len(self._addresses) < MAX_NAMES or name in self._addresses:
-            self._addresses[name] = (now + (KEEP_ADDRESSES if hosts else KEEP_FAILURE), hosts)
+        if len(self._addresses) >= MAX_NAMES:
+            del self._addresses[next(iter(self._addresses))]
+        self._addresses[name] = (now + (KEEP_ADDRESSES if hosts else KEEP_FAILURE), hosts)
 
     def set_listeners(self, listeners: list[Listener]) -> None:
         self.listeners = listeners
@@ -357,13 +360,21 @@ def _only_secure(route: Route) -> Route:
     """What is left of a decision for a sips URI: every hop has to be TLS (§26.2.2, RFC 5630 §4)."""
     if not route.groups:
         return route
-    for group in route.groups:
-        for target in group:
-            target.hops = [hop for hop in target.hops if hop.transport == "TLS"]
-    route.groups = [group for group in ([t for t in group if t.hops] for group in route.groups) if group]
+    found = [[target for target in map(_over_tls, group) if target] for group in route.groups]
+    route.groups = [group for group in found if group]
     if not route.groups:
         route.failure, route.details = NOT_SIGNED_IN, {"detail": "a sips URI, and no way there by TLS alone"}
     return route
+
+
+def _over_tls(target: Target) -> Target | None:
+    target.hops = [hop for hop in target.hops if hop.transport == "TLS"]
+    target.others = [other for other in map(_over_tls, target.others) if other]
+    if target.hops or not target.others:
+        return target if target.hops else None
+    first, *others = target.others
+    first.others = others
+    return first
 
 
 def route_suffix(listener: Listener) -> str:

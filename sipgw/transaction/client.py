@@ -162,6 +162,7 @@ class ClientTransaction(Deadlines):
 
     def pass_provisional(self, response: Response, now: float) -> None:
         self.stop_again()
+        self._more = 0.0
         if not (self._cancel or self._cancelled):
             self.stop_end()  # an INVITE may ring as long as Timer C lets it
         self.user.on_response(self, response, now)
