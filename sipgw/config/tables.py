@@ -43,6 +43,7 @@ class Gateway(Table):
     ] = (ListenAddress("UDP", "127.0.0.1", 5060), ListenAddress("TCP", "127.0.0.1", 5060))
     trusted_peers: Annotated[tuple[Annotated[Network, PlainValidator(parse_network)], ...], AsArray] = ()
     workers: int = 1
+    recurse_redirects: bool = False
 
 
 class Tls(Table):

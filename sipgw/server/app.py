@@ -154,6 +154,7 @@ def engine_settings(config: Config, secret: bytes) -> EngineSettings:
         max_headers=config.limits.max_headers,
         max_bindings=config.limits.max_bindings,
         first_response=timers.first_response,
+        recurse=config.gateway.recurse_redirects,
         verbose=config.log.level in ("debug", "info"),
     )
 

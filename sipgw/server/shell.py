@@ -15,6 +15,7 @@ from sipgw.message.values import host_port
 from sipgw.server.connection import Connection
 from sipgw.server.connector import Connector
 from sipgw.server.datagram import DatagramSocket, bind_datagram
+from sipgw.transport import stun
 
 SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
 RESOLVE_TIMEOUT = 5.0
@@ -165,9 +166,21 @@ class Shell:
     # what connections and sockets call
 
     def _datagram(self, data: bytes, flow: Flow) -> None:
+        if data[0:1] < b"A":  # no SIP message starts so
+            self._keep_alive(data, flow)
+        else:
+            self.received(data, flow)
+
+    def _keep_alive(self, data: bytes, flow: Flow) -> None:
+        """What only keeps a NAT binding open, and what is not SIP at all."""
         if data in _BLANK:
             return
-        self.received(data, flow)
+        if not stun.is_stun(data):
+            self.received(data, flow)
+            return
+        answer = stun.answer(data, flow.host, flow.port)
+        if answer is not None:
+            self._send_datagram(answer, flow.host, flow.port, flow.listener)
 
     def received(self, data: bytes, flow: Flow) -> None:
         if self.trace is not None:
