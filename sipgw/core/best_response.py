@@ -28,10 +28,12 @@ def best(outcomes: list[Outcome]) -> Outcome:
 
 
 def _rank(outcome: Outcome) -> tuple[int, int, int]:
-    """6xx first, then the lowest class; in 4xx the telling ones; a server's own answer before one of our making."""
+    """6xx first, then the lowest class; in it the telling ones first and 503 last, which is not to be passed on; a
+    server's own answer before one of our making."""
     status = outcome.counts_as or outcome.status
     klass = 0 if status >= 600 else status // 100
-    return klass, 0 if status in _TELLING else 1, 0 if outcome.response is not None else 1
+    worth = 0 if status in _TELLING else 2 if status == 503 else 1
+    return klass, worth, 0 if outcome.response is not None else 1
 
 
 def collect_challenges(chosen: Outcome, outcomes: list[Outcome]) -> None:

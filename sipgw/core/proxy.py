@@ -186,12 +186,14 @@ class Proxy:
     def _cancel(self, transaction: ServerTransaction, now: float) -> None:
         """§16.10: answered here, then carried to every branch. With nothing to cancel 481: we hold state for every
         INVITE that we forward, so one that we do not know was never ours to forward either."""
-        invite = self.layer.find_invite(transaction.request)
+        invite = self.layer.find_cancelled(transaction.request)
         if invite is None:
             self.answer(transaction, 481, now)
             return
         context = invite.user
         self.answer(transaction, 200, now)
+        if invite.method != "INVITE":
+            return  # §9.1: what is not an INVITE ends soon by itself
         if isinstance(context, ResponseContext):
             context.cancel(now)
         elif self._stop_waiting(invite):

@@ -51,7 +51,7 @@ class UserAgent(Stack):
         request = transaction.request
         dialog = self.dialogs.get(dialog_id(request)) if request.to_tag else None
         if request.method == "CANCEL":
-            self.answer(transaction, 200 if self.layer.find_invite(request) else 481, now)
+            self.answer(transaction, 200 if self.layer.find_cancelled(request) else 481, now)
         elif self.layer.merged(transaction):
             self.answer(transaction, 482, now)  # §8.2.2.2
         elif request.to_tag and dialog is None:

@@ -93,10 +93,10 @@ def ack_for(request: Request, response: Response) -> Request:
 
 def cancel_for(request: Request) -> Request:
     """The CANCEL for a pending request: same Request-URI, Call-ID, To, From, CSeq number, top Via and Route (§9.1)."""
-    return _hop_by_hop(request, "CANCEL", request.first("to") or "")
+    return _hop_by_hop(request, "CANCEL")
 
 
-def _hop_by_hop(request: Request, method: str, to: str) -> Request:
+def _hop_by_hop(request: Request, method: str, to: str = "") -> Request:
     request.reindex()  # what was only made to be sent has no index yet
     top_via = split_list(request.first("via") or "")[0]
     routes = [line for line, name in zip(request.lines, request.names, strict=True) if name == "route"]
@@ -104,7 +104,7 @@ def _hop_by_hop(request: Request, method: str, to: str) -> Request:
         f"Via: {top_via}",
         *routes,
         f"From: {request.first('from')}",
-        f"To: {to}",
+        f"To: {to or request.first('to')}",
         f"Call-ID: {request.call_id}",
         f"CSeq: {request.cseq.number} {method}",
         "Max-Forwards: 70",

@@ -14,6 +14,9 @@ from sipgw.transaction.tables import CALLING, PROCEEDING, TRYING
 from sipgw.transaction.timers import Timers, TimerValues
 from sipgw.transport.via import reply_flow
 
+# A CANCEL does not name the method of its request; those that are registered for SIP are looked for, INVITE first.
+_CANCELLABLE = ("INVITE", "MESSAGE", "INFO", "SUBSCRIBE", "NOTIFY", "OPTIONS", "REGISTER", "REFER", "BYE", "UPDATE")
+_CANCELLABLE += ("PRACK", "PUBLISH", "SERVICE", "BENOTIFY")
 UNANSWERED = (CALLING, TRYING, PROCEEDING)
 
 
@@ -136,9 +139,13 @@ class TransactionLayer:
         transaction.start(now, give_up_after)
         return transaction
 
-    def find_invite(self, cancel: Request) -> ServerTransaction | None:
-        """The INVITE that a CANCEL asks to end (§9.2)."""
-        return self._servers.get(server_key(cancel, "INVITE"))
+    def find_cancelled(self, cancel: Request) -> ServerTransaction | None:
+        """The transaction that a CANCEL asks to end (§9.2): nearly always an INVITE."""
+        for method in _CANCELLABLE:
+            found = self._servers.get(server_key(cancel, method))
+            if found is not None:
+                return found
+        return None
 
     def merged(self, transaction: ServerTransaction) -> bool:
         """Whether another copy of this request is being worked on, having come another way (§8.2.2.2).

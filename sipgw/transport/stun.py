@@ -1,7 +1,7 @@
 """Keep-alives over UDP (RFC 5626 §3.5.2): a STUN Binding request on the SIP port is answered with where it came from.
 
-Nothing of STUN (RFC 5389) but that: no attributes are read, no authentication, no other method. A client learns from the
-answer that its NAT binding stands and whether it has moved.
+Nothing of STUN (RFC 5389) but that: no attributes are read, no authentication, no other method. A client learns from
+the answer that its NAT binding stands and whether it has moved.
 """
 
 from ipaddress import ip_address

@@ -128,8 +128,8 @@ def test_a_cancel_finds_its_invite() -> None:
         bench = Bench("UDP")
         bench.layer.receive_request(with_via(via), bench.flow(), bench.now)
         invite = bench.transaction
-        assert bench.layer.find_invite(with_via(via, "CANCEL")) is invite
-        assert bench.layer.find_invite(with_via(via + "x", "CANCEL")) is None
+        assert bench.layer.find_cancelled(with_via(via, "CANCEL")) is invite
+        assert bench.layer.find_cancelled(with_via(via + "x", "CANCEL")) is None
 
 
 def test_responses_are_matched_by_branch_and_method() -> None:
