@@ -26,6 +26,7 @@ REASONS = {
     421: "Extension Required",
     423: "Interval Too Brief",
     430: "Flow Failed",
+    439: "First Hop Lacks Outbound Support",
     440: "Max-Breadth Exceeded",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",

@@ -8,6 +8,7 @@ from sipgw.message.values import parse_via
 from sipgw.transaction.machine import Deadlines, Machine, bind
 from sipgw.transaction.tables import (
     ACK,
+    COMPLETED,
     INVITE_SERVER,
     LINGER,
     PROCEEDING,
@@ -98,8 +99,10 @@ class ServerTransaction(Deadlines):
         self._event(TRANSPORT_ERROR, None, now)
 
     def abandon(self, now: float) -> None:
-        """End without a final response: the sender has given up by now (RFC 4320 §4.2)."""
-        self.drop(None, now)
+        """End without a final response: the sender has given up by now (RFC 4320 §4.2). Late copies are absorbed."""
+        self.state = COMPLETED
+        self._last = b""
+        self._settle(now)
 
     def _event(self, event: str, message: object, now: float) -> None:
         row = self._machine[self.state].get(event)
@@ -141,11 +144,15 @@ class ServerTransaction(Deadlines):
 
     def send_and_linger(self, response: Response, now: float) -> None:
         self.send(response, now)
-        del self.request
-        self.user = None
         if self.method == "INVITE":
             self._last = b""  # RFC 6026 §7.1: retransmitted INVITEs are absorbed; the UAS repeats the 2xx itself
-        elif self.reply_to.reliable:
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Linger without the request for what may still come."""
+        del self.request
+        self.user = None
+        if self.method != "INVITE" and self.reply_to.reliable:
             self.drop(None, now)
             return
         self._end = self._layer.timers.start(LINGER, self._layer.values.long, self, now)  # Timers L and J
