@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from sipgw.core.admission import Admission, Rates
 from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
 from sipgw.core.flow_token import FlowTokens
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.proxy import Proxy
 from sipgw.core.registrar import Registrar, RegistrarSettings
 from sipgw.core.routing import Network, Router, RoutingSettings
-from sipgw.events import Flow, Hop, Listener, Output, Persist
+from sipgw.events import Close, Flow, Hop, Listener, Output, Persist
 from sipgw.frontend.local import FrontEnd
 from sipgw.frontend.registration import Registration
+from sipgw.frontend.signin import Granting
 from sipgw.registry import Registry
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.stack import Stack
@@ -25,7 +27,8 @@ from sipgw.transaction.timers import TimerValues
 @dataclass(frozen=True)
 class EngineSettings:
     """What the engine needs to know of the configuration. `domains` in lower case; `secret` at least 16 random bytes,
-    the same after a restart; `first_response` in seconds."""
+    the same after a restart; `first_response` in seconds; `wall_offset` added to the clock gives the time of day,
+    None for no Date."""
 
     fqdn: str
     domains: frozenset[str]
@@ -39,6 +42,8 @@ class EngineSettings:
     first_response: float = 3.0
     verbose: bool = True
     recurse: bool = False
+    wall_offset: float | None = None
+    rates: Rates = field(default_factory=Rates)
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class Sizes:
     timers: int
     bindings: int
     connections: int
+    parked: int
 
 
 class Engine(Stack):
@@ -59,7 +65,7 @@ class Engine(Stack):
         overloaded = (diagnostics(OVERLOADED, settings.fqdn), f"Retry-After: {BUSY_RETRY_AFTER}")
         tokens = FlowTokens(settings.secret)
         routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
-        self.location = LocationService(settings.max_bindings)
+        self.location = LocationService(settings.max_bindings, settings.secret)
         self.router = Router(routing, listeners, registry, self.location, tokens)
         super().__init__(
             TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers
@@ -69,10 +75,20 @@ class Engine(Stack):
         self.proxy.recurse = settings.recurse
         self.router.flows = self.layer.flows
         registrar = Registrar(self.location, settings.registrar)
-        self._registration = Registration(self.proxy, registrar, self.location, registry, settings.domains)
+        route, offset = settings.registrar.service_route, settings.wall_offset
+        granting = Granting(self.location, self.layer.new_tag, route, offset)
+        self._registration = Registration(self.proxy, registrar, self.location, registry, settings.domains, granting)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
         self.layer.user = self.proxy
+        self.admission = Admission(settings.rates, settings.trusted, self.counters)
+        self.layer.admits = self.admission.admits
         self.proxy.counters = self.counters
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
+        """One datagram, or one message cut from a stream."""
+        if self.admission.banned and self.admission.is_banned(flow.host, now):
+            return [Close(flow.cid, "banned")] if flow.cid else []
+        return super().receive(data, flow, now)
 
     def load_bindings(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Take over stored bindings (rows as `location.ROW`, expiry on the engine's clock)."""
@@ -99,8 +115,7 @@ class Engine(Stack):
         outputs = super().handle_timers(now)
         expired = self.location.expire(now)
         if expired:
-            deletes = [(binding.aor, binding.contact) for binding in expired]
-            outputs.append(Persist(0, deletes=deletes))
+            outputs.append(Persist(0, deletes=[binding.key for binding in expired]))
         return outputs
 
     def next_deadline(self) -> float | None:
@@ -113,4 +128,5 @@ class Engine(Stack):
     def sizes(self) -> Sizes:
         servers, clients = self.layer.size
         timers = len(self.layer.timers)
-        return Sizes(servers, clients, timers, self.location.count, len(self.layer.flows))
+        connections, parked = len(self.layer.flows), self._registration.parked
+        return Sizes(servers, clients, timers, self.location.count, connections, parked)

@@ -98,12 +98,12 @@ class Persist:
     """Make rows of the location service durable; answer with `engine.persisted(key, error, now)`.
 
     `puts` are rows in the order of `sipgw.core.location.ROW` with times of the engine's clock; `deletes` are
-    (aor, contact) pairs. Deletes go first.
+    values of its `KEY`. Deletes go first.
     """
 
     key: int
     puts: list[tuple[Any, ...]] = field(default_factory=list)
-    deletes: list[tuple[str, str]] = field(default_factory=list)
+    deletes: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

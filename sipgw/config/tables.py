@@ -15,6 +15,7 @@ from sipgw.config.values import (
     parse_listen,
     parse_name,
     parse_network,
+    parse_route_uri,
     parse_server,
     parse_service_uri,
     parse_store,
@@ -102,6 +103,7 @@ class Registrar(Table):
     default_expires: Annotated[int, Field(ge=1, le=86_400)] = 600
     min_expires: Annotated[int, Field(ge=1, le=3_600)] = 300
     max_expires: Annotated[int, Field(ge=1, le=86_400)] = 900
+    service_route: Annotated[tuple[Annotated[str, PlainValidator(parse_route_uri)], ...], AsArray] = ()
 
 
 class Timers(Table):

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from pydantic import ValidationInfo
 
 from sipgw.config.problems import shown
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.uri import parse_uri
 from sipgw.message.values import bracketed
 from sipgw.registry import RegistryError, Server, check_display_name, parse_address
 
@@ -144,6 +146,18 @@ def parse_service_uri(value: object) -> str:
     if written:
         parse_endpoint_address(written)
     return re.sub(r"(?i)\A(sip:)?(?=.)", "sip:", written)
+
+
+def parse_route_uri(value: object) -> str:
+    """The sip: URI of a loose router, as it stands in Route. Raises ValueError."""
+    written = text(value)
+    try:
+        uri = parse_uri(written)
+    except MalformedMessage as error:
+        raise ValueError(f"{error.reason}; write one like sip:proxy.contoso.com;lr") from None
+    if "lr" not in uri.params or uri.headers:
+        raise ValueError(f'"{written}" is no loose router; write it with ;lr at its end')
+    return written
 
 
 def parse_display_name(value: object) -> str:

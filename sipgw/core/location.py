@@ -1,15 +1,15 @@
 """The location service (RFC 3261 §10): bindings of addresses-of-record, in memory, with their expiry."""
 
 import heapq
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 
+from sipgw.core.gruu import TemporaryGruus, is_temporary, names
 from sipgw.events import Flow
+from sipgw.message.uri import SipUri
 
-# Columns of a stored binding; times are seconds of the engine's clock.
+# Columns of a stored binding; times are seconds of the engine's clock. KEY tells one from another.
 ROW = (
     "aor",
     "contact",
@@ -23,18 +23,33 @@ ROW = (
     "path",
     "received",
     "user_agent",
+    "since",
 )
+KEY = ("aor", "contact", "instance", "reg_id")
 _SLACK = 64
 MAX_REMEMBERED = 10_000  # users without a binding who are told apart from users nobody knows; the oldest is forgotten
+
+
+class Subscription(NamedTuple):
+    """What a Lync client's REGISTER subscribes it to ([MS-SIPREGE] §3.1.1.4): being told of its deregistration.
+
+    `local_tag` is ours, of the 200; `best_effort` asks for BENOTIFY, which is not answered.
+    """
+
+    local_tag: str
+    remote_tag: str
+    best_effort: bool
 
 
 class Binding:
     """One contact of an AOR. `flow` is the connection it registered over while that lives, else None.
 
-    `contact` is the URI's text, `instance` the +sip.instance value without quotes, "" when there is none.
+    `contact` is the URI's text, `instance` the +sip.instance value without quotes and brackets, "" when there is none.
+    `reg_id` is 0 unless this is a flow of RFC 5626. `path` holds the values of Path, joined by commas. `since` is the
+    CSeq with which the registration under this Call-ID began. `subscription` lives no longer than the connection.
     """
 
-    __slots__ = ("flow", "void", *ROW)
+    __slots__ = ("flow", "handle", "subscription", "void", *ROW)
 
     aor: str
     contact: str
@@ -48,6 +63,7 @@ class Binding:
     path: str
     received: str
     user_agent: str
+    since: int
 
     def __init__(self, row: Iterable[Any], flow: Flow | None = None) -> None:
         (
@@ -63,12 +79,26 @@ class Binding:
             self.path,
             self.received,
             self.user_agent,
+            self.since,
         ) = row
         self.flow = flow
+        self.handle = b""  # of its temporary GRUUs, once it is in the location service
+        self.subscription: Subscription | None = None
         self.void = False  # taken back because the store failed: nothing may bring it back
 
     def row(self) -> tuple[Any, ...]:
         return tuple(getattr(self, column) for column in ROW)
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        return (self.aor, self.contact, self.instance, self.reg_id)
+
+    @property
+    def source(self) -> tuple[str, str, int]:
+        """Transport in upper case, address and port that the REGISTER came from."""
+        transport, _, address = self.received.partition(":")
+        host, _, port = address.rpartition(":")
+        return transport.upper(), host.strip("[]"), int(port)
 
     @property
     def identity(self) -> str:
@@ -76,20 +106,19 @@ class Binding:
         return self.instance or self.epid
 
 
-def gruu_of(aor: str, identity: str) -> str:
-    """The GRUU of an endpoint: always the same for the same AOR and instance, so it survives restarts unstored."""
-    digest = urlsafe_b64encode(sha1(f"{aor}\n{identity}".encode("latin-1", "replace")).digest()).decode().rstrip("=")
-    return f"sip:{aor};opaque=user:epid:{digest};gruu"
-
-
 class LocationService:
-    """Bindings by AOR. The caller tells the time; whoever changes bindings takes care of making the change durable."""
+    """Bindings by AOR. The caller tells the time; whoever changes bindings takes care of making the change durable.
 
-    def __init__(self, max_bindings: int = 1_000_000) -> None:
+    `secret` is the key of temporary GRUUs.
+    """
+
+    def __init__(self, max_bindings: int = 1_000_000, secret: bytes = b"") -> None:
         self._bindings: dict[str, list[Binding]] = {}
         self._expiry: list[tuple[float, int, Binding]] = []
         self._serial = 0
         self._by_cid: dict[int, list[Binding]] = {}
+        self._by_handle: dict[bytes, list[Binding]] = {}
+        self._temporary = TemporaryGruus(secret)
         self._known: OrderedDict[str, None] = OrderedDict()
         self._max = max_bindings
         self.count = 0
@@ -105,9 +134,9 @@ class LocationService:
         """Whether this user is, or was lately, signed in."""
         return aor in self._bindings or aor in self._known
 
-    @property
-    def full(self) -> bool:
-        return self.count >= self._max
+    def has_room(self, more: int) -> bool:
+        """Whether so many more bindings may be added."""
+        return more <= 0 or self.count + more <= self._max
 
     def add(self, binding: Binding) -> None:
         self._bindings.setdefault(binding.aor, []).append(binding)
@@ -119,6 +148,9 @@ class LocationService:
         heapq.heappush(self._expiry, (binding.expires_at, self._serial, binding))
         if binding.flow is not None:
             self._by_cid.setdefault(binding.flow.cid, []).append(binding)
+        if binding.instance:
+            binding.handle = self._temporary.handle(binding.aor, binding.instance, binding.call_id, binding.since)
+            self._by_handle.setdefault(binding.handle, []).append(binding)
 
     def _forget_refreshed(self) -> None:
         """Each refresh leaves the entry of the binding that it replaced: drop those when they are the greater part."""
@@ -136,31 +168,36 @@ class LocationService:
             del self._bindings[binding.aor]
             self._remember(binding.aor)
         if binding.flow is not None:
-            self._unlink(binding.flow.cid, binding)
+            _unlink(self._by_cid, binding.flow.cid, binding)
+        if binding.handle:
+            _unlink(self._by_handle, binding.handle, binding)
 
     def _remember(self, aor: str) -> None:
         self._known[aor] = None
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
 
-    def _unlink(self, cid: int, binding: Binding) -> None:
-        linked = self._by_cid.get(cid, [])
-        if binding in linked:
-            linked.remove(binding)
-        if not linked:
-            self._by_cid.pop(cid, None)
-
     def connection_lost(self, cid: int) -> None:
         """A client's connection is gone. Its bindings stay until they expire: it may come back (RFC 5626 §5.3)."""
         for binding in self._by_cid.pop(cid, ()):
             binding.flow = None
 
-    def by_gruu(self, aor: str, opaque: str, now: float) -> Binding | None:
-        """The endpoint that a GRUU's opaque parameter names."""
-        for binding in self.bindings(aor, now):
-            if binding.identity and f"opaque={opaque};" in gruu_of(aor, binding.identity):
-                return binding
-        return None
+    def by_gruu(self, uri: SipUri, now: float) -> list[Binding]:
+        """The endpoint that a GRUU names, the best binding first: several are flows of it (RFC 5626).
+
+        Without reg-id there is one: where the endpoint was last heard of.
+        """
+        if is_temporary(uri):
+            held = self._by_handle.get(self._temporary.read(uri) or b"", ())
+            found = [one for like in held[:1] for one in self.bindings(like.aor, now) if one.instance == like.instance]
+        else:
+            found = [one for one in self.bindings(uri.aor, now) if names(uri, one.aor, one.instance, one.identity)]
+        flows = [binding for binding in found if binding.reg_id]
+        return flows or sorted(reversed(found), key=lambda binding: -binding.expires_at)[:1]
+
+    def temporary_gruu(self, binding: Binding, nonce: str) -> str:
+        """A new temporary GRUU for a binding that has an instance; `nonce` is 12 hex digits, never used before."""
+        return self._temporary.make(binding.handle, nonce, binding.aor.rpartition("@")[2])
 
     def expire(self, now: float) -> list[Binding]:
         """Remove and return what has run out."""
@@ -179,3 +216,11 @@ class LocationService:
 
     def __iter__(self) -> Iterator[Binding]:
         return (binding for held in self._bindings.values() for binding in held)
+
+
+def _unlink(index: dict[Any, list[Binding]], key: Any, binding: Binding) -> None:
+    linked = index.get(key, [])
+    if binding in linked:
+        linked.remove(binding)
+    if not linked:
+        index.pop(key, None)

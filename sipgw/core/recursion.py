@@ -1,6 +1,6 @@
 """What a proxy does with a 3xx when it recurses (RFC 3261 §16.5, §16.7 item 4)."""
 
-from itertools import groupby
+from itertools import chain, groupby
 
 from sipgw.core.routing import Router, Target
 from sipgw.events import Flow
@@ -15,40 +15,42 @@ MAX_TARGETS = 32  # in the target set of one request; contacts beyond it are lef
 def follow(
     router: Router, request: Request, response: Response, flow: Flow, seen: set[str], now: float
 ) -> tuple[list[list[Target]], list[str]]:
-    """Targets that a 3xx adds, in groups of falling q, and the Contact values that were left in the response.
+    """Targets that a 3xx adds, in groups of falling q (a contact's, then a binding's), and the Contact values that were
+    left in the response.
 
     A contact is followed when the request, sent to it by the same sender, would be routed. `seen` holds the URIs
     already in the target set, which are never added again; what is added is put there.
     """
-    found: list[tuple[float, Target]] = []
+    found: list[tuple[tuple[float, int], Target]] = []
     rest: list[str] = []
     for value in response.values("contact"):
         try:
             contact = parse_name_addr(value)
             known = contact.uri in seen
-            targets = [] if known else _targets(router, request, contact, flow, now)
+            groups = [] if known else _groups(router, request, contact, flow, now)
         except MalformedMessage:
-            known, targets = False, []
-        if targets and len(seen) < MAX_TARGETS:
+            known, groups = False, []
+        if groups and len(seen) < MAX_TARGETS:
             seen.add(contact.uri)
-            found += [(_q(contact.params.get("q")), target) for target in targets]
+            rank = -_q(contact.params.get("q"))
+            found += [((rank, depth), target) for depth, group in enumerate(groups) for target in group]
         elif not known:
             rest.append(value)
     _set_contacts(response, rest)
-    found.sort(key=lambda item: -item[0])
+    found.sort(key=lambda item: item[0])
     return [[target for _, target in group] for _, group in groupby(found, key=lambda item: item[0])], rest
 
 
-def _targets(router: Router, request: Request, contact: NameAddr, flow: Flow, now: float) -> list[Target]:
+def _groups(router: Router, request: Request, contact: NameAddr, flow: Flow, now: float) -> list[list[Target]]:
     """Where a contact leads. One of a sips request that is not sips itself leads nowhere (§16.5, RFC 5630 §5.3)."""
     uri = parse_uri(contact.uri)
     if request.uri.startswith("sips:") and uri.scheme != "sips":
         return []
-    targets = [target for group in router.route_uri(request, uri, flow, now).groups for target in group]
-    for target in targets:
+    groups = router.route_uri(request, uri, flow, now).groups
+    for target in chain.from_iterable(groups):
         if target.uri is None:
             target.uri = contact.uri
-    return targets
+    return groups
 
 
 def _q(text: str | None) -> float:

@@ -70,6 +70,9 @@ class ResponseContext:
 
     def _start_group(self, now: float) -> None:
         group = self._groups[0]
+        if len(group) > self._breadth:  # what a redirection added: as many at once as may be, the others after them
+            self._groups[:1] = [group[at : at + self._breadth] for at in range(0, len(group), self._breadth)]
+            group = self._groups[0]
         if len(group) > 1:
             self.limits = Limits(self.limits.hops, self._breadth // len(group))  # RFC 5393 §5.3.3: shared out
         for target in group:

@@ -18,14 +18,18 @@ from sipgw.core.failures import (
     Failure,
 )
 from sipgw.core.flow_token import FlowTokens, Side, checksum
+from sipgw.core.gruu import is_gruu, is_temporary
 from sipgw.core.location import Binding, LocationService
+from sipgw.core.outbound import path_uri
 from sipgw.events import Flow, Hop, Listener
+from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.uri import SipUri, parse_uri, sip_uri
-from sipgw.message.values import host_port, parse_name_addr, split_list
+from sipgw.message.values import bracketed, host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
+DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 KEEP_ADDRESSES, KEEP_FAILURE = 30.0, 2.0  # seconds; the resolver that the shell asks tells no TTL
 MAX_NAMES = 1000  # of pool servers and what trusted peers relay to; one more displaces the oldest
 
@@ -116,6 +120,8 @@ class Router:
         self._own_hosts = {self._settings.fqdn.lower(), *(listener.host.lower() for listener in listeners)}
         for listener in listeners:
             self._own_names |= {listener.sent_by.lower(), host_port(listener.host, listener.port).lower()}
+            if listener.port == DEFAULT_PORTS[listener.transport]:  # §19.1.2: no port names this one
+                self._own_names.add(bracketed(listener.host).lower())
         self._own_suffixes = {route_suffix(listener) for listener in listeners}
         self.own_sent_by = frozenset(listener.sent_by.lower() for listener in listeners)
 
@@ -241,9 +247,8 @@ class Router:
     def _returned(self, request: Request, now: float) -> Flow | None:
         """A user whose connection broke and who signed in again: the GRUU in the Request-URI finds the new one."""
         uri = parse_uri(request.uri)
-        opaque = uri.params.get("opaque")
-        binding = self._location.by_gruu(uri.aor, opaque, now) if opaque else None
-        return binding.flow if binding is not None else None
+        found = self._location.by_gruu(uri, now) if is_gruu(uri) else []
+        return next((binding.flow for binding in found if binding.flow is not None), None)
 
     def _pool_by_checksum(self, wanted: int) -> Pool | None:
         return self._pools.get(wanted)
@@ -289,42 +294,64 @@ class Router:
         return Route(groups=[[Target(hops, f"pool {pool.fqdn}", pool=pool)]], matched=matched)
 
     def _to_user(self, uri: SipUri, now: float) -> Route:
-        opaque = uri.params.get("opaque")
-        if opaque and "gruu" in uri.params:
-            one = self._location.by_gruu(uri.aor, opaque, now)
-            bindings = [one] if one is not None else []
-        else:
-            bindings = self._location.bindings(uri.aor, now)
+        """The endpoints of a user, best q first, or the one that a GRUU names (RFC 5627 §6)."""
+        bindings = self._location.by_gruu(uri, now) if is_gruu(uri) else self._location.bindings(uri.aor, now)
         if not bindings:
-            failure = NOT_SIGNED_IN if self._location.known(uri.aor) else NO_USER
-            return Route(failure=failure, details={"detail": f"no endpoint and no live registration for {uri.aor}"})
-        groups = [list(group) for _, group in groupby(bindings, key=lambda binding: binding.q)]
-        found = [[target for target in map(self._binding_target, group) if target] for group in groups]
-        found = [group for group in found if group]
+            known = self._location.known(uri.aor) and not is_temporary(uri)
+            detail = f"no endpoint and no live registration for {uri if is_gruu(uri) else uri.aor}"
+            return Route(failure=NOT_SIGNED_IN if known else NO_USER, details={"detail": detail})
+        found: list[list[Target]] = []
+        flows: dict[str, Target] = {}
+        for _, group in groupby(bindings, key=lambda binding: binding.q):
+            targets: list[Target] = []
+            for binding in group:
+                target = self._binding_target(binding, now)
+                if isinstance(target, Route):
+                    return target
+                if target is not None:
+                    _add_target(targets, flows, binding, target)
+            found += [targets] if targets else []
         if not found:
             return Route(failure=NOT_SIGNED_IN, details={"detail": f"{uri.aor} has no connection to reach it by"})
         return Route(groups=found, matched=f"user {uri.aor}")
 
-    def _binding_target(self, binding: Binding) -> Target | None:
-        """A client's own connection while it lives; else the address of its Contact, if it registered by datagram.
+    def _binding_target(self, binding: Binding, now: float) -> "Target | Route | None":
+        """How a client is reached; a Route when a name in its Path has to be looked up first, None when not at all.
 
-        A datagram goes to the Contact's address when that is where the REGISTER came from, else back to the source: a
-        Contact behind NAT is not reachable, and one that names a third party must not aim our traffic at it.
+        Along its Path; by its own connection while that lives; else at the address of its Contact, if it registered by
+        datagram. A flow (RFC 5626) is nothing but where the REGISTER came from. Without reg-id a datagram goes to the
+        Contact's address when that is where the REGISTER came from, else back to the source: a Contact behind NAT is
+        not reachable, and one that names a third party must not aim our traffic at it.
         """
+        uri = _request_uri(binding.contact)
+        if uri is None:
+            return None
+        transport, host, port = binding.source
         hops: list[Flow | Hop] = []
-        if binding.flow is not None:
+        if binding.path:
+            route = self._along(binding, now)
+            if not route.groups:
+                return route if route.unresolved else None
+            hops = route.groups[0][0].hops
+        elif binding.flow is not None:
             hops = [binding.flow]
+        elif binding.reg_id:
+            if transport != "UDP":
+                return None
+            hops = [Flow("UDP", host, port, self.listener_for("UDP", ":" in host))]
         else:
-            transport, _, address = binding.received.partition(":")
-            host, _, port = address.rpartition(":")
-            host = host.strip("[]")
-            uri = parse_uri(binding.contact)
-            same = uri.host == host
-            dialled = transport.upper() if uri.transport in ("", transport.upper()) else uri.transport
+            dialled = uri.transport or transport
             if dialled not in ("UDP", "TCP"):
                 return None  # nobody can dial back into a client's TLS connection
-            hops = [Hop(dialled, host, (uri.port or 5060) if same else int(port))]
-        return Target(hops, f"user {binding.aor}", uri=binding.contact, route=binding.path)
+            hops = [Hop(dialled, host, (uri.port or 5060) if uri.host == host else port)]
+        return Target(hops, f"user {binding.aor}", uri=uri.text, route=binding.path)
+
+    def _along(self, binding: Binding, now: float) -> Route:
+        """To the first hop of a Path, as long as who named it is trusted (RFC 3327 §5.3)."""
+        transport, host, port = binding.source
+        if not self.trusts(Flow(transport, host, port, None)):
+            return Route()
+        return self._to_uri(path_uri(binding.path, 0), now)
 
     def _elsewhere(self, uri: SipUri, flow: Flow, now: float) -> Route:
         """A Request-URI outside our domains: a pool server named by address, or a trusted peer that may relay."""
@@ -352,8 +379,7 @@ class Router:
         return Route(groups=[[Target([Hop(transport, host, port, name) for host in hosts], str(uri))]])
 
     def trusts(self, flow: Flow) -> bool:
-        address = ip_address(flow.host.partition("%")[0])
-        return any(address in network for network in self._settings.trusted)
+        return is_within(flow.host, self._settings.trusted)
 
 
 def _only_secure(route: Route) -> Route:
@@ -377,10 +403,40 @@ def _over_tls(target: Target) -> Target | None:
     return first
 
 
+def _add_target(targets: list[Target], flows: dict[str, Target], binding: Binding, target: Target) -> None:
+    """Flows of one instance are one target: never is a request sent down two at once (RFC 5626 §6)."""
+    first = flows.setdefault(binding.instance, target) if binding.reg_id else target
+    if first is target:
+        targets.append(target)
+    else:
+        first.others.append(target)
+
+
+def _request_uri(contact: str) -> SipUri | None:
+    """A contact as a Request-URI: without what one may not have (§16.6 item 2); None for what is no sip URI."""
+    try:
+        uri = parse_uri(contact)
+    except MalformedMessage:
+        return None
+    if not uri.headers and "method" not in uri.params:
+        return uri
+    kept = [(key, value) for key, value in uri.params.items() if key != "method"]
+    params = "".join(f";{key}" if value is None else f";{key}={value}" for key, value in kept)
+    return parse_uri(sip_uri(uri.user, uri.host, uri.port, scheme=uri.scheme, params=params))
+
+
 def route_suffix(listener: Listener) -> str:
     """What follows the @ in the Record-Route URI of a listener."""
     transport = "" if listener.transport == "UDP" else f";transport={listener.transport.lower()}"
     return f"{listener.sent_by}{transport};lr"
+
+
+def is_within(host: str, networks: tuple[Network, ...]) -> bool:
+    """Whether a numeric address belongs to one of the networks."""
+    if not networks:
+        return False
+    address = ip_address(host.partition("%")[0])
+    return any(address in network for network in networks)
 
 
 def is_address(host: str) -> bool:

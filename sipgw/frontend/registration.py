@@ -7,15 +7,17 @@ that was told yes is still signed in after a crash). When the store fails the ch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipgw.core.failures import FOREIGN_DOMAIN, NOT_YOUR_URI
+from sipgw.core.failures import NO_USER, NOT_YOUR_URI
 from sipgw.core.location import Binding, LocationService
-from sipgw.core.registrar import Change, RegisterError, Registrar
+from sipgw.core.registrar import Change, Registrar, check_require
 from sipgw.core.validation import Refused
 from sipgw.events import Log, Persist
 from sipgw.frontend import signin
+from sipgw.frontend.deregistration import Deregistration
 from sipgw.message.build import response_to
+from sipgw.message.errors import MalformedUri
 from sipgw.message.message import Request
-from sipgw.message.uri import parse_uri
+from sipgw.message.uri import SipUri, parse_uri
 from sipgw.message.values import parse_name_addr
 from sipgw.registry import Registry
 from sipgw.transaction.server import ServerTransaction
@@ -28,12 +30,17 @@ MAX_PARKED = 10_000  # REGISTERs waiting for the store; one more is answered 503
 
 @dataclass(slots=True)
 class _Parked:
+    """A REGISTER that waits for the store: `tag` will be that of its answer, `expiries` are the removed bindings'."""
+
     transaction: ServerTransaction
     change: Change
     expiries: list[float]
+    tag: str
 
 
 class Registration:
+    """`granting` is what the 200 says beside the bindings."""
+
     def __init__(
         self,
         proxy: "Proxy",
@@ -41,56 +48,76 @@ class Registration:
         location: LocationService,
         registry: Registry,
         domains: frozenset[str],
+        granting: signin.Granting,
     ) -> None:
         self._proxy = proxy
         self._registrar = registrar
         self._location = location
         self._registry = registry
         self._domains = domains
+        self._granting = granting
+        self._deregistration = Deregistration(proxy)
         self._parked: dict[int, _Parked] = {}
         self._serial = 0
 
+    @property
+    def parked(self) -> int:
+        """How many REGISTERs wait for the store."""
+        return len(self._parked)
+
     def handle(self, transaction: ServerTransaction, now: float) -> None:
-        """A REGISTER for one of our domains (§10.3). Raises MalformedMessage or Refused."""
+        """A REGISTER for one of our domains, in the order of §10.3. Raises MalformedMessage or Refused."""
         request = transaction.request
+        check_require(request)
         failure = signin.check(request)
         if failure is not None:
             self._proxy.fail(transaction, failure, {}, now)
             return
-        uri = parse_uri(parse_name_addr(request.first("to") or "").uri)
-        if uri.host not in self._domains or uri.user is None:
-            self._proxy.fail(transaction, FOREIGN_DOMAIN, {"detail": f"{uri} is not a user of this server"}, now)
+        uri = self._address_of_record(request)
+        if uri is None:
+            detail = f"{request.first('to')} is not a user of {parse_uri(request.uri).host}"
+            self._proxy.fail(transaction, NO_USER, {"detail": detail}, now)
             return
-        endpoint = self._registry.find(uri.user, uri.host)
+        endpoint = self._registry.find(uri.user or "", uri.host)
         if endpoint is not None:
             detail = f"{endpoint.sip_address} is the endpoint of pool {endpoint.pool_fqdn}, not a user"
             self._proxy.fail(transaction, NOT_YOUR_URI, {"detail": detail}, now)
             return
         self._register(transaction, uri.aor, now)
 
+    def _address_of_record(self, request: Request) -> SipUri | None:
+        """What To names, when it is a user of the Request-URI's domain (§10.3 step 5).
+
+        A Request-URI that names this server itself stands for all its domains.
+        """
+        try:
+            uri = parse_uri(parse_name_addr(request.first("to") or "").uri)
+        except MalformedUri as error:
+            if error.status != 416:
+                raise
+            return None  # a tel: or the like has no domain that could be ours
+        asked = parse_uri(request.uri).host
+        valid = uri.host in self._domains and (uri.host == asked or asked not in self._domains)
+        return uri if valid and uri.user is not None else None
+
     def _register(self, transaction: ServerTransaction, aor: str, now: float) -> None:
-        request = transaction.request
-        unknown = request.values("require")
-        if unknown:
-            raise Refused(420, f"Require {', '.join(unknown)}", (f"Unsupported: {', '.join(unknown)}",))
         if len(self._parked) >= MAX_PARKED:
             raise Refused(503, "the store does not keep up", ("Retry-After: 10",))
-        try:
-            change = self._registrar.plan(request, aor, transaction.flow, now)
-        except RegisterError as error:
-            raise Refused(error.status, str(error), error.headers) from None
-        if not change.added and not change.removed:
-            self._accept(transaction, change, now)
-            return
-        expiries = [binding.expires_at for binding in change.removed]
-        self._registrar.apply(change)
-        self._park(transaction, change, expiries)
+        tag = self._proxy.layer.new_tag()
+        trusted = "path" in transaction.request.index and self._proxy.router.trusts(transaction.flow)
+        change = self._registrar.plan(transaction.request, aor, transaction.flow, now, tag=tag, trusted=trusted)
+        parked = _Parked(transaction, change, [binding.expires_at for binding in change.removed], tag)
+        if change.added or change.removed:
+            self._registrar.apply(change)
+            self._park(parked)
+        else:
+            self._accept(parked, now)
 
-    def _park(self, transaction: ServerTransaction, change: Change, expiries: list[float]) -> None:
+    def _park(self, parked: _Parked) -> None:
         self._serial += 1
-        self._parked[self._serial] = _Parked(transaction, change, expiries)
-        puts = [binding.row() for binding in change.added]
-        deletes = [(binding.aor, binding.contact) for binding in change.removed]
+        self._parked[self._serial] = parked
+        puts = [binding.row() for binding in parked.change.added]
+        deletes = [binding.key for binding in parked.change.removed]
         self._proxy.layer.out.append(Persist(self._serial, puts, deletes))
 
     def persisted(self, key: int, error: str | None, now: float) -> None:
@@ -99,23 +126,28 @@ class Registration:
         if parked is None:
             return
         if error is None:
-            self._accept(parked.transaction, parked.change, now)
+            self._accept(parked, now)
             return
-        self._registrar.undo(parked.change, parked.expiries)
-        self._proxy.layer.out.append(
-            Log("error", "registration not stored", {"aor": parked.change.aor, "error": error})
-        )
+        change = parked.change
+        for binding in change.removed:  # while it was out of the location service nobody told it of its connection
+            if binding.flow is not None and binding.flow.cid not in self._proxy.layer.flows:
+                binding.flow = None
+        self._registrar.undo(change, parked.expiries)
+        self._proxy.layer.out.append(Log("error", "registration not stored", {"aor": change.aor, "error": error}))
         self._proxy.answer(parked.transaction, 500, now, ("Retry-After: 10",))
 
-    def _accept(self, transaction: ServerTransaction, change: Change, now: float) -> None:
+    def _accept(self, parked: _Parked, now: float) -> None:
+        transaction, change = parked.transaction, parked.change
         request = transaction.request
         bindings = self._location.bindings(change.aor, now)
         mine = change.added[0] if change.added else _current(request, bindings)
         granted = max(0, round(mine.expires_at - now)) if mine else 0
-        headers = signin.answer_headers(request, bindings, granted, bool(change.fresh), now)
+        headers = self._granting.contacts(request, bindings, now)
+        headers += self._granting.headers(request, change, granted, transaction.flow, now)
         self._log(transaction, change, granted)
-        response = response_to(request, 200, to_tag=self._proxy.layer.new_tag(), headers=headers)
-        transaction.respond(response, now)
+        transaction.respond(response_to(request, 200, to_tag=parked.tag, headers=headers), now)
+        for binding in change.displaced:
+            self._deregistration.tell(binding, now)
 
     def _log(self, transaction: ServerTransaction, change: Change, granted: int) -> None:
         if change.fresh:

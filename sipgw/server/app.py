@@ -65,9 +65,9 @@ class GatewayApp:
     def _build_engine(self) -> Engine:
         self._seen = self.store.data_version()  # before the endpoints are read, so that no change is missed
         self.registry.replace_stored(self.store.load_endpoints())
-        settings = engine_settings(self._config, self.store.secret())
-        engine = Engine(settings, self.registry, self.listeners, SystemRandom())
         offset = _clock_offset()
+        settings = engine_settings(self._config, self.store.secret(), offset)
+        engine = Engine(settings, self.registry, self.listeners, SystemRandom())
         engine.load_bindings(_shift(row, -offset) for row in self.store.load_bindings(time.time()))
         return engine
 
@@ -135,7 +135,7 @@ class GatewayApp:
         self.store.close()
 
 
-def engine_settings(config: Config, secret: bytes) -> EngineSettings:
+def engine_settings(config: Config, secret: bytes, wall_offset: float | None = None) -> EngineSettings:
     """What the engine needs of a configuration."""
     timers = config.timers
     return EngineSettings(
@@ -149,6 +149,7 @@ def engine_settings(config: Config, secret: bytes) -> EngineSettings:
             config.registrar.min_expires,
             config.registrar.max_expires,
             config.limits.max_bindings_per_user,
+            config.registrar.service_route,
         ),
         max_transactions=config.limits.max_transactions,
         max_headers=config.limits.max_headers,
@@ -156,6 +157,7 @@ def engine_settings(config: Config, secret: bytes) -> EngineSettings:
         first_response=timers.first_response,
         recurse=config.gateway.recurse_redirects,
         verbose=config.log.level in ("debug", "info"),
+        wall_offset=wall_offset,
     )
 
 

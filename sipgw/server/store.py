@@ -17,7 +17,7 @@ from sipgw.server.store_writer import StoreBusy, Writer
 
 __all__ = ["ROW", "Done", "Row", "Store", "StoreBusy", "StoreError"]
 
-Row = tuple[Any, ...]  # in the order of `location.ROW`
+Row = tuple[Any, ...]  # in the order of `location.ROW`; what is deleted, in that of `location.KEY`
 Done = Callable[[Exception | None], None]
 
 
@@ -61,7 +61,7 @@ class Store:
         with clear_errors(self.path):
             yield from self._connection.execute(statement, values)
 
-    def write_bindings(self, puts: list[Row], deletes: list[tuple[str, str]], done: Done) -> None:
+    def write_bindings(self, puts: list[Row], deletes: list[Row], done: Done) -> None:
         """Queue one change: the deletes, then the puts, all or none. Never waits and never raises.
 
         `done` is called with None once the change is durable, else with the error: from the writer's thread, or from

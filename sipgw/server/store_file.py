@@ -7,30 +7,40 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sipgw.core.location import ROW
+from sipgw.core.location import KEY, ROW
 
-SCHEMA = 1
+SCHEMA = 2
 APPLICATION = 0x73697067  # "sipg", so that another program's database is not taken for ours
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction; ours take milliseconds
 COLUMNS = ", ".join(ROW)
 
+_BINDINGS = f"""CREATE TABLE bindings (
+        aor TEXT NOT NULL, contact TEXT NOT NULL, instance TEXT NOT NULL, reg_id INTEGER NOT NULL, epid TEXT NOT NULL,
+        q REAL NOT NULL, expires_at REAL NOT NULL, call_id TEXT NOT NULL, cseq INTEGER NOT NULL, path TEXT NOT NULL,
+        received TEXT NOT NULL, user_agent TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY ({", ".join(KEY)})
+    ) WITHOUT ROWID"""
+_BINDING_OF_ENDPOINT = """CREATE TRIGGER binding_of_endpoint BEFORE INSERT ON bindings
+        WHEN EXISTS (SELECT 1 FROM endpoints WHERE sip_address = 'sip:' || NEW.aor)
+        BEGIN SELECT RAISE(ABORT, 'the address has become an endpoint'); END"""
 _SCHEMA = (
     """CREATE TABLE endpoints (
         sip_address TEXT PRIMARY KEY, pool_fqdn TEXT NOT NULL, display_name TEXT NOT NULL, created REAL NOT NULL
     )""",
-    """CREATE TABLE bindings (
-        aor TEXT NOT NULL, contact TEXT NOT NULL, instance TEXT NOT NULL, reg_id INTEGER NOT NULL, epid TEXT NOT NULL,
-        q REAL NOT NULL, expires_at REAL NOT NULL, call_id TEXT NOT NULL, cseq INTEGER NOT NULL, path TEXT NOT NULL,
-        received TEXT NOT NULL, user_agent TEXT NOT NULL, PRIMARY KEY (aor, contact)
-    ) WITHOUT ROWID""",
+    _BINDINGS,
     "CREATE TABLE state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
-    """CREATE TRIGGER binding_of_endpoint BEFORE INSERT ON bindings
-        WHEN EXISTS (SELECT 1 FROM endpoints WHERE sip_address = 'sip:' || NEW.aor)
-        BEGIN SELECT RAISE(ABORT, 'the address has become an endpoint'); END""",
+    _BINDING_OF_ENDPOINT,
     """CREATE TRIGGER endpoint_added AFTER INSERT ON endpoints
         BEGIN UPDATE state SET value = value + 1 WHERE name = 'endpoints_version'; END""",
     """CREATE TRIGGER endpoint_removed AFTER DELETE ON endpoints
         BEGIN UPDATE state SET value = value + 1 WHERE name = 'endpoints_version'; END""",
+)
+_TO_SCHEMA_2 = (  # flows of one client may share a Contact (RFC 5626); `since` is for temporary GRUUs (RFC 5627)
+    "DROP TRIGGER binding_of_endpoint",
+    "ALTER TABLE bindings RENAME TO bindings_1",
+    _BINDINGS,
+    "INSERT INTO bindings SELECT *, cseq FROM bindings_1",
+    "DROP TABLE bindings_1",
+    _BINDING_OF_ENDPOINT,
 )
 _ADVICE = {  # by SQLite's primary result code
     sqlite3.SQLITE_BUSY: "another process holds it; try again",
@@ -123,8 +133,11 @@ def _prepare(path: Path) -> None:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise StoreError(f"store {path}: no write-ahead log is possible there; put it on a local disk")
         connection.execute("BEGIN IMMEDIATE")
-        if _version(path, connection) == 0:  # asked again: two processes may make a new file at once
+        version = _version(path, connection)  # asked again: two processes may make or convert a file at once
+        if version == 0:
             _create_schema(connection)
+        elif version == 1:
+            _convert(connection)
         connection.execute("COMMIT")
 
 
@@ -150,4 +163,11 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute("INSERT INTO state VALUES ('endpoints_version', 0), ('secret', ?)", (os.urandom(32),))
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _convert(connection: sqlite3.Connection) -> None:
+    """From the schema of the first release. A gateway of that release that still has the file open fails to write."""
+    for statement in _TO_SCHEMA_2:
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")

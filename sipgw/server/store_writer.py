@@ -8,14 +8,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sipgw.core.location import ROW
+from sipgw.core.location import KEY, ROW
 from sipgw.server.store_file import COLUMNS, StoreError, clear_errors, connect
 
 MAX_QUEUED = 20_000  # changes waiting for the disk; one more is refused: its sender repeats it, memory does not grow
 MAX_BATCH = 1_000  # changes in one transaction: the cost of one fsync is shared, the answer still comes soon
 
 _PUT = f"INSERT OR REPLACE INTO bindings ({COLUMNS}) VALUES ({', '.join('?' * len(ROW))})"
-_DELETE = "DELETE FROM bindings WHERE aor = ? AND contact = ?"
+_DELETE = f"DELETE FROM bindings WHERE {' AND '.join(f'{column} = ?' for column in KEY)}"
 
 # What the content of one change causes, where the disk and the file would let others pass.
 _FAULTS_OF_ONE = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError, OverflowError)
@@ -27,7 +27,7 @@ class StoreBusy(StoreError):
 
 class _Change(NamedTuple):
     puts: list[tuple[Any, ...]]
-    deletes: list[tuple[str, str]]
+    deletes: list[tuple[Any, ...]]
     done: Callable[[Exception | None], None]
 
 
@@ -46,7 +46,7 @@ class Writer:
     def submit(
         self,
         puts: list[tuple[Any, ...]],
-        deletes: list[tuple[str, str]],
+        deletes: list[tuple[Any, ...]],
         done: Callable[[Exception | None], None],
     ) -> None:
         """See `Store.write_bindings`."""

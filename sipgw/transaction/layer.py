@@ -1,6 +1,7 @@
 """The transaction layer: finds the transaction that a message belongs to, or makes one (RFC 3261 §17.1.3, §17.2.3)."""
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
@@ -37,7 +38,8 @@ class TransactionLayer:
     """All transactions of one engine. Whatever is to be sent is appended to `out`, which the engine hands over.
 
     `max_transactions` bounds server transactions; a new request beyond it is answered 503 without state and counted as
-    "refused". `random` supplies tags and branches. `flows` maps the id of every live connection to its flow.
+    "refused". `random` supplies tags and branches. `flows` maps the id of every live connection to its flow. `admits`
+    is asked about every request that would get a transaction; those that it turns down are answered in the same way.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TransactionLayer:
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[str, ClientTransaction] = {}
         self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
+        self.admits: Callable[[Request, Flow, float], bool] | None = None
         self._unmerged: dict[tuple[str, ...], ServerTransaction] = {}
         self.flows: dict[int, Flow] = {}
 
@@ -76,7 +79,7 @@ class TransactionLayer:
             transaction.receive(request, now)
         elif request.method == "ACK":
             self.user.on_ack(request, flow, now)
-        elif len(self._servers) >= self._max and request.method not in ("CANCEL", "BYE"):  # they make room
+        elif self._has_no_room(request) or (self.admits is not None and not self.admits(request, flow, now)):
             self._refuse(request, flow)
         else:
             transaction = ServerTransaction(self, request, key, flow, reply_flow(request.via, flow))
@@ -88,6 +91,9 @@ class TransactionLayer:
         if request.method != "ACK" or len(transaction.key) == 3 or not transaction.final_tag:
             return True
         return transaction.final_tag == request.to_tag
+
+    def _has_no_room(self, request: Request) -> bool:
+        return len(self._servers) >= self._max and request.method not in ("CANCEL", "BYE")  # those make room
 
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.counters["refused"] += 1

@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sipgw.core import location
-from sipgw.core.location import ROW, Binding, LocationService, gruu_of
+from sipgw.core.gruu import microsoft_gruu, public_gruu
+from sipgw.core.location import ROW, Binding, LocationService
 from sipgw.events import Flow
-from sipgw.message import parse_uri
+from sipgw.message import SipUri, parse_uri
 
 AOR = "alice@example.test"
 
@@ -16,7 +19,8 @@ def binding(
     contact: str = "sip:alice@a", expires_at: float = 100.0, flow: Flow | None = None, **changes: Any
 ) -> Binding:
     row: dict[str, Any] = dict.fromkeys(ROW, "")
-    row |= {"aor": AOR, "contact": contact, "reg_id": 0, "q": 1.0, "expires_at": expires_at, "cseq": 1} | changes
+    row |= {"aor": AOR, "contact": contact, "reg_id": 0, "q": 1.0, "expires_at": expires_at, "cseq": 1, "since": 1}
+    row |= changes
     return Binding(row.values(), flow)
 
 
@@ -28,7 +32,7 @@ def service(*bindings: Binding, most: int = 1000) -> LocationService:
 
 
 def test_rows_come_back() -> None:
-    row = ("a@b", "sip:c", "urn:x", 2, "e", 0.5, 7.0, "call", 3, "<sip:p>", "udp:1.2.3.4:5060", "agent")
+    row = ("a@b", "sip:c", "urn:x", 2, "e", 0.5, 7.0, "call", 3, "<sip:p>", "udp:1.2.3.4:5060", "agent", 2)
     assert Binding(row).row() == row
     assert len(row) == len(ROW)
 
@@ -95,9 +99,11 @@ def test_users_are_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_bound() -> None:
     held = service(binding(), most=2)
-    assert not held.full
+    assert held.has_room(1)
+    assert not held.has_room(2)
     held.add(binding("sip:other"))
-    assert held.full
+    assert held.has_room(0)
+    assert not held.has_room(1)
 
 
 def test_a_lost_connection_leaves_the_binding() -> None:
@@ -112,25 +118,107 @@ def test_a_lost_connection_leaves_the_binding() -> None:
     held.connection_lost(6)
 
 
-def test_gruus() -> None:
-    gruu = gruu_of(AOR, "urn:uuid:1")
-    uri = parse_uri(gruu)
-    assert uri.aor == AOR
-    assert "gruu" in uri.params
-    assert gruu == gruu_of(AOR, "urn:uuid:1")
-    assert gruu != gruu_of(AOR, "urn:uuid:2") != gruu_of("bob@example.test", "urn:uuid:2")
+@pytest.mark.parametrize(
+    ("received", "source"),
+    [
+        ("udp:1.2.3.4:5060", ("UDP", "1.2.3.4", 5060)),
+        ("tls:[::1]:40000", ("TLS", "::1", 40000)),
+        ("tcp:[fe80::1%eth0]:1", ("TCP", "fe80::1%eth0", 1)),
+    ],
+)
+def test_the_source_of_a_registration(received: str, source: tuple[str, str, int]) -> None:
+    assert binding(received=received).source == source
 
 
-def test_by_gruu() -> None:
+def test_a_public_or_microsofts_gruu_finds_its_endpoint() -> None:
     one, two = binding("sip:1", instance="urn:uuid:1"), binding("sip:2", epid="e2")
     held = service(one, two, binding("sip:3"))
-    for wanted in (one, two):
-        opaque = parse_uri(gruu_of(AOR, wanted.identity)).params["opaque"]
-        assert opaque
-        assert held.by_gruu(AOR, opaque, 0) is wanted
-        assert held.by_gruu(AOR, opaque[:-1], 0) is None
-        assert held.by_gruu("bob@example.test", opaque, 0) is None
-        assert held.by_gruu(AOR, opaque, 100) is None
+    for wanted, gruu in (
+        (one, microsoft_gruu(AOR, "urn:uuid:1")),
+        (one, public_gruu(AOR, "urn:uuid:1")),
+        (one, public_gruu(AOR, "urn:uuid:1").upper().replace("SIP:ALICE", "sip:alice")),
+        (two, microsoft_gruu(AOR, "e2")),
+    ):
+        uri = parse_uri(gruu)
+        assert held.by_gruu(uri, 0) == [wanted]
+        assert held.by_gruu(uri, 100) == []
+        assert held.by_gruu(parse_uri(gruu.replace("alice", "bob")), 0) == []
+
+    assert held.by_gruu(parse_uri(public_gruu(AOR, "urn:uuid:2")), 0) == []
+    assert held.by_gruu(parse_uri(microsoft_gruu(AOR, "e3")), 0) == []
+
+
+def test_a_gruu_leads_to_where_the_endpoint_was_last_heard_of_or_to_all_its_flows() -> None:
+    old, new = binding("sip:1", 100, instance="i"), binding("sip:2", 200, instance="i", q=0.5)
+    flows = [binding("sip:3", 100, instance="j", reg_id=number) for number in (1, 2)]
+    held = service(old, new, *flows)
+    assert held.by_gruu(parse_uri(public_gruu(AOR, "i")), 0) == [new]
+    assert held.by_gruu(parse_uri(public_gruu(AOR, "j")), 0) == flows
+
+
+def temporary(held: LocationService, one: Binding, nonce: int = 1) -> SipUri:
+    return parse_uri(held.temporary_gruu(one, f"{nonce:012x}"))
+
+
+def test_a_temporary_gruu_tells_nothing_and_finds_its_endpoint() -> None:
+    one, two = binding("sip:1", instance="urn:uuid:1"), binding("sip:2", instance="urn:uuid:2")
+    held = service(one, two)
+    first, second = temporary(held, one, 1), temporary(held, one, 2)
+    assert first.text != second.text
+    assert "alice" not in first.text
+    assert first.params == {"gr": None}
+    assert held.by_gruu(first, 0) == held.by_gruu(second, 0) == [one]
+    assert held.by_gruu(temporary(held, two), 0) == [two]
+    assert held.by_gruu(first, 100) == []
+
+
+def test_a_temporary_gruu_dies_with_its_registration() -> None:
+    one = binding(instance="i", call_id="c", since=1)
+    held = service(one)
+    gruu = temporary(held, one)
+    held.remove(one)
+    assert held.by_gruu(gruu, 0) == []
+    for changes, found in (
+        ({"call_id": "c", "since": 7}, False),
+        ({"call_id": "d", "since": 1}, False),
+        ({"call_id": "c", "since": 1, "cseq": 9, "contact": "sip:moved"}, True),
+    ):
+        again = binding(**({"instance": "i"} | changes))
+        held.add(again)
+        assert (held.by_gruu(gruu, 0) == [again]) is found
+        held.remove(again)
+    assert held._by_handle == {}
+
+
+def test_a_temporary_gruu_survives_a_restart_and_no_change_of_the_secret() -> None:
+    one = binding(instance="i")
+    gruu = temporary(service(one), one)
+    assert service(binding(instance="i")).by_gruu(gruu, 0)
+    other = LocationService(secret=b"another")
+    other.add(binding(instance="i"))
+    assert other.by_gruu(gruu, 0) == []
+
+
+@given(st.integers(0, 51), st.sampled_from("0123456789abcdef"))
+def test_a_temporary_gruu_cannot_be_made_up(at: int, digit: str) -> None:
+    one = binding(instance="i")
+    held = service(one)
+    user, host = temporary(held, one).text.split("@")
+    at += len("sip:tgruu.")
+    forged = f"{user[:at]}{digit}{user[at + 1 :]}@{host}"
+    assert bool(held.by_gruu(parse_uri(forged), 0)) is (forged == f"{user}@{host}")
+
+
+@pytest.mark.parametrize("user", ["tgruu.", "tgruu.00", "tgruu.zz", "alice", "tgruu." + "0" * 52, "tgruu." + "0" * 400])
+def test_what_is_no_temporary_gruu(user: str) -> None:
+    assert service(binding(instance="i")).by_gruu(parse_uri(f"sip:{user}@example.test;gr"), 0) == []
+
+
+def test_users_with_odd_characters_have_gruus_that_are_uris() -> None:
+    """An address-of-record has its escapes undone; in a header they have to be there again."""
+    aor = parse_uri("sip:a%0d%0ax%22%3c@example.test").aor
+    for gruu in (microsoft_gruu(aor, "i"), public_gruu(aor, 'i"\r\n;x')):
+        assert parse_uri(gruu).aor == aor
 
 
 def test_refreshes_do_not_pile_up() -> None:

@@ -36,7 +36,7 @@ def test_add_query_remove(world: World) -> None:
     assert world.engine.sizes().bindings == 0
     puts = [(row[0], row[1]) for persist in world.persisted for row in persist.puts]
     assert puts == [("alice@example.test", "sip:a@h")]
-    assert world.persisted[-1].deletes == [("alice@example.test", "sip:a@h")]
+    assert world.persisted[-1].deletes == [("alice@example.test", "sip:a@h", "", 0)]
 
 
 def test_a_query_changes_and_stores_nothing(world: World) -> None:
@@ -88,7 +88,7 @@ def test_remove_all(world: World) -> None:
     registers(bob, "Contact: <sip:3@h>")
     answer = registers(alice, "Contact: *", "Expires: 0", cseq=2)
     assert answer.values("contact") == []
-    assert sorted(world.persisted[-1].deletes) == [("alice@example.test", "sip:1@h"), ("alice@example.test", "sip:2@h")]
+    assert sorted(delete[1] for delete in world.persisted[-1].deletes) == ["sip:1@h", "sip:2@h"]
     assert uris(bob) == ["sip:3@h"]
 
 
@@ -124,8 +124,11 @@ def test_too_brief(world: World, lines: tuple[str, ...]) -> None:
     ("lines", "granted"),
     [
         (("Contact: <sip:a@h>",), 600),
-        (("Contact: <sip:a@h>", "Expires: x"), 600),
-        (("Contact: <sip:a@h>;expires=x",), 600),
+        (("Contact: <sip:a@h>", "Expires: x"), 900),  # §10.2: what cannot be read counts as an hour
+        (("Contact: <sip:a@h>", "Expires: -5"), 900),
+        (("Contact: <sip:a@h>;expires=x", "Expires: 400"), 900),
+        (("Contact: <sip:a@h>;expires=", "Expires: 400"), 900),
+        (("Contact: <sip:a@h>;expires", "Expires: 400"), 900),
         (("Contact: <sip:a@h>;expires=300", "Expires: 800"), 300),
         (("Contact: <sip:a@h>", "Expires: 901"), 900),
         (("Contact: <sip:a@h>;expires=4294967295",), 900),
@@ -146,7 +149,7 @@ def test_expiry(world: World) -> None:
     world.advance(300)
     assert uris(alice) == ["sip:2@h"]
     assert world.engine.sizes().bindings == 1
-    assert (world.persisted[-1].key, world.persisted[-1].deletes) == (0, [("alice@example.test", "sip:1@h")])
+    assert (world.persisted[-1].key, world.persisted[-1].deletes) == (0, [("alice@example.test", "sip:1@h", "", 0)])
     world.advance(100)
     assert uris(alice) == []
 
@@ -181,7 +184,7 @@ def test_all_or_nothing(world: World) -> None:
     stored = len(world.persisted)
     registers(alice, "Contact: <sip:2@h>, <sip:1@h>", cseq=5, status=500)
     registers(alice, "Contact: <sip:2@h>, <sip:3@h>;expires=1", cseq=6, status=423)
-    registers(alice, "Contact: <sip:2@h>, <tel:1>", cseq=7, status=416)
+    registers(alice, "Contact: <sip:2@h>, <sip:3@h>;q=2", cseq=7, status=400)
     assert uris(alice) == ["sip:1@h"]
     assert len(world.persisted) == stored
 
@@ -189,35 +192,49 @@ def test_all_or_nothing(world: World) -> None:
 # instances, q, quota
 
 
-def test_an_instance_replaces_its_old_contact(world: World) -> None:
+INSTANCE = '+sip.instance="<urn:uuid:{}>"'
+LYNC = "Event: registration"
+
+
+def test_a_lync_client_that_moved_is_the_same_endpoint(world: World) -> None:
+    """[MS-SIPREGE]: its instance says so, whatever port it has now."""
     alice = world.phone("alice")
-    registers(alice, 'Contact: <sip:1@h>;+sip.instance="<urn:uuid:1>"')
-    registers(alice, 'Contact: <sip:2@h>;+sip.instance="<urn:uuid:1>"', call_id="new")
-    registers(alice, 'Contact: <sip:3@h>;+sip.instance="<urn:uuid:2>"', call_id="other")
+    for number, instance in ((1, 1), (2, 1), (3, 2)):
+        registers(alice, f"Contact: <sip:{number}@h>;{INSTANCE.format(instance)}", LYNC, call_id=f"c{number}")
     assert sorted(uris(alice)) == ["sip:2@h", "sip:3@h"]
 
 
-def test_flows_of_one_instance_stand_side_by_side(world: World) -> None:
-    """RFC 5626 §5.1: reg-id tells them apart."""
+def test_an_endpoint_id_does_what_an_instance_does(world: World) -> None:
     alice = world.phone("alice")
-    for number in (1, 2):
-        registers(
-            alice, f'Contact: <sip:{number}@h>;+sip.instance="<urn:uuid:1>";reg-id={number}', call_id=f"c{number}"
-        )
+    for number, epid in ((1, "e1"), (2, "e1"), (3, "e2")):
+        request = alice.register(LYNC, contact=f"sip:{number}@h", call_id=f"c{number}")
+        alice >> request.encode().replace(b";tag=alice-tag", f";tag=alice-tag;epid={epid}".encode())
+        alice << 200
+    assert sorted(uris(alice)) == ["sip:2@h", "sip:3@h"]
+
+
+def test_others_are_told_apart_by_their_contact(world: World) -> None:
+    """§10.3 step 7, also when they say their instance: without reg-id RFC 5626 leaves it at that."""
+    alice = world.phone("alice")
+    for number, instance in ((1, 1), (2, 1), (2, 2)):
+        registers(alice, f"Contact: <sip:{number}@h>;{INSTANCE.format(instance)}", call_id=f"c{number}{instance}")
     assert sorted(uris(alice)) == ["sip:1@h", "sip:2@h"]
 
 
 @pytest.mark.parametrize(
-    ("q", "shown"), [("0.5", ";q=0.5"), ("1.0", ""), ("0", ";q=0"), ("7", ""), ("-1", ";q=0"), ("x", "")]
+    ("q", "shown"), [("0.5", ";q=0.5"), ("1.0", ""), ("1.000", ""), ("1", ""), ("0", ";q=0"), ("0.", ";q=0")]
 )
 def test_q(world: World, q: str, shown: str) -> None:
     alice = world.phone("alice")
     assert registers(alice, f"Contact: <sip:a@h>;q={q}").values("contact") == [f"<sip:a@h>;expires=600{shown}"]
 
 
-def test_q_that_is_not_a_number() -> None:
-    alice = World().phone("alice")
-    assert registers(alice, "Contact: <sip:a@h>;q=nan").values("contact") == ["<sip:a@h>;expires=600"]
+@pytest.mark.parametrize("q", ["7", "-1", "x", "nan", ".5", "0.1234", "1.1", "1e0", "", "0,5", '"0.5"'])
+def test_q_outside_the_grammar(world: World, q: str) -> None:
+    alice = world.phone("alice")
+    answer = registers(alice, f"Contact: <sip:a@h>;q={q}", status=400)
+    assert "in Contact" in (answer.first("warning") or "")
+    assert world.engine.sizes().bindings == 0
 
 
 def test_the_oldest_endpoint_gives_way(make_world: MakeWorld) -> None:
@@ -227,7 +244,7 @@ def test_the_oldest_endpoint_gives_way(make_world: MakeWorld) -> None:
         registers(alice, f"Contact: <sip:{number}@h>", call_id=f"c{number}")
         world.advance(1)
     assert sorted(uris(alice)) == ["sip:2@h", "sip:3@h"]
-    assert world.persisted[-1].deletes == [("alice@example.test", "sip:1@h")]
+    assert [delete[1] for delete in world.persisted[-1].deletes] == ["sip:1@h"]
     registers(alice, "Contact: <sip:4@h>, <sip:5@h>, <sip:6@h>", call_id="c4")
     assert sorted(uris(alice)) == ["sip:5@h", "sip:6@h"]
     registers(alice, "Contact: <sip:5@h>", call_id="c4", cseq=2)
@@ -358,11 +375,23 @@ def test_stored_bindings_come_back_after_a_restart(world: World) -> None:
     again << "MESSAGE"
 
 
-@pytest.mark.parametrize("unknown", ["outbound", "x-odd, y-odd"])
+@pytest.mark.parametrize("unknown", ["100rel", "x-odd, y-odd"])
 def test_require_of_what_we_do_not_know(world: World, unknown: str) -> None:
     alice = world.phone("alice")
     answer = registers(alice, "Contact: <sip:1@h>", f"Require: {unknown}", status=420)
     assert answer.first("unsupported") == unknown
+
+
+@pytest.mark.parametrize("known", ["path", "outbound", "gruu", "gruu-10, Path"])
+def test_require_of_what_we_know(world: World, known: str) -> None:
+    registers(world.phone("alice"), "Contact: <sip:1@h>", f"Require: {known}")
+
+
+def test_require_is_looked_at_first(world: World) -> None:
+    """§10.3 step 2: before To is, and before anything that a Lync client would be told."""
+    alice = world.phone("alice")
+    alice >> alice.request("REGISTER", f"sip:{DOMAIN}", "Require: x", "Event: presence", to="sip:a@elsewhere.test")
+    assert (alice << 420).first("unsupported") == "x"
 
 
 def test_an_instance_with_a_quote_in_it_is_shown_as_it_came() -> None:

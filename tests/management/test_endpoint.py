@@ -91,7 +91,7 @@ def test_it_works_beside_a_running_gateway(sipgw: Run, tmp_path: Path) -> None:
     gateway = Store.open(tmp_path / "sipgw.db")
     seen = gateway.data_version()
     answers: Queue[Exception | None] = Queue()
-    row = ("bob@contoso.com", "sip:10.0.0.1", "", 0, "", 1.0, time.time() + 600, "c", 1, "", "tcp:10.0.0.1:1", "")
+    row = ("bob@contoso.com", "sip:10.0.0.1", "", 0, "", 1.0, time.time() + 600, "c", 1, "", "tcp:10.0.0.1:1", "", 0)
     gateway.write_bindings([row], [], answers.put)
     assert answers.get(timeout=10) is None
     assert sipgw(*NEW, "chat2@contoso.com").status == 0

@@ -273,4 +273,4 @@ def test_a_register_for_a_foreign_domain(world: World) -> None:
     alice >> alice.request("REGISTER", "sip:elsewhere.test", f"Contact: <{alice.contact}>")
     assert diagnostics_of(alice << 403)[0] == 1005
     alice >> alice.request("REGISTER", f"sip:{DOMAIN}", f"Contact: <{alice.contact}>", to="sip:alice@elsewhere.test")
-    assert diagnostics_of(alice << 403)[0] == 1005
+    assert diagnostics_of(alice << 404)[0] == 1003  # §10.3 step 5

@@ -1,0 +1,104 @@
+"""Who is let in: rates per source and per user, bans for floods, and nothing new while the gateway cannot keep up.
+
+New requests, those without a To tag, are refused first: what goes on inside a dialog, and above all ACK, BYE and
+CANCEL, helps calls to their end. A refusal costs next to nothing and leaves no state behind.
+"""
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+from sipgw.core.routing import Network, is_within
+from sipgw.events import Flow
+from sipgw.message.message import Request
+
+MAX_TRACKED = 50_000  # sources, and users, whose rate is known; one more displaces the one heard of longest ago
+MAX_BANNED = 10_000  # sources; beyond it nobody else is banned, only slowed
+PATIENCE = 10.0  # seconds' worth of refusals after which a source is banned; they are forgiven at the rate itself
+EXEMPT = frozenset({"ACK", "BYE", "CANCEL"})
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Requests per second, 0 for no limit, and how many seconds a ban lasts."""
+
+    per_source: float = 0.0
+    per_user: float = 0.0
+    ban: float = 60.0
+
+
+class _Buckets:
+    """Token buckets that hold `depth` and gain `rate` a second. What is refused takes nothing."""
+
+    def __init__(self, rate: float, depth: float) -> None:
+        self._rate = rate
+        self._depth = depth
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str, now: float, floor: float = 0.0) -> bool:
+        """Take one, unless that would bring the level below `floor`."""
+        level, at = self._levels.pop(key, (self._depth, now))
+        level = min(self._depth, level + (now - at) * self._rate)
+        there = level - 1.0 >= floor
+        self._levels[key] = level - 1.0 if there else level, now
+        if len(self._levels) > MAX_TRACKED:
+            self._levels.popitem(last=False)
+        return there
+
+
+class Admission:
+    """`overloaded` is set from outside, by whoever sees the queues. `trusted` networks are not weighed."""
+
+    def __init__(self, rates: Rates, trusted: tuple[Network, ...], counters: Counter[str]) -> None:
+        self.overloaded = False
+        self.counters = counters
+        self._rates = rates
+        self._trusted = trusted
+        self._sources = _Buckets(rates.per_source, rates.per_source)
+        self._patience = _Buckets(rates.per_source, rates.per_source * PATIENCE)
+        self._users = _Buckets(rates.per_user, rates.per_user)
+        self.banned: dict[str, float] = {}
+
+    def admits(self, request: Request, flow: Flow, now: float) -> bool:
+        """Whether a request that no transaction knows may get one."""
+        new = "tag=" not in request.lines[request.index["to"]] and request.method not in EXEMPT
+        if new and self.overloaded:
+            self.counters["refused_overloaded"] += 1
+            return False
+        rates = self._rates
+        if not (rates.per_source or rates.per_user) or is_within(flow.host, self._trusted):
+            return True
+        return self._source_may(request, flow.host, new, now) and (not new or self._user_may(request, now))
+
+    def _source_may(self, request: Request, host: str, new: bool, now: float) -> bool:
+        """All that a source sends counts. What is new is refused over the rate, the rest at twice the rate."""
+        rate = self._rates.per_source
+        if not rate or self._sources.take(host, now, 0.0 if new else -rate) or request.method in EXEMPT:
+            return True
+        self.counters["refused_source"] += 1
+        if not self._patience.take(host, now) and len(self.banned) < MAX_BANNED:
+            self.banned[host] = now + self._rates.ban
+            self.counters["banned"] += 1
+        return False
+
+    def _user_may(self, request: Request, now: float) -> bool:
+        if not self._rates.per_user or self._users.take(_sender(request), now):
+            return True
+        self.counters["refused_user"] += 1
+        return False
+
+    def is_banned(self, host: str, now: float) -> bool:
+        """Whether nothing of this source is looked at for now."""
+        until = self.banned.get(host)
+        if until is None:
+            return False
+        if until > now:
+            self.counters["dropped_banned"] += 1
+            return True
+        del self.banned[host]
+        return False
+
+
+def _sender(request: Request) -> str:
+    """The URI of From as a key; parameters and display name aside."""
+    text = request.lines[request.index["from"]].lower()
+    return text[text.find("sip") :].partition(">")[0].partition(";")[0]

@@ -1,0 +1,150 @@
+"""Admission: rates per source and per user, bans, and what goes on when nothing new is taken."""
+
+from collections import Counter
+from ipaddress import ip_network
+
+import pytest
+
+from sipgw.core import admission
+from sipgw.core.admission import PATIENCE, Admission, Rates
+from sipgw.events import Flow
+from sipgw.message import Request
+from sipgw.message.build import new_request
+from tests.harness import CONTACT_OBJECT, World, diagnostics_of, reply
+
+HERE, THERE = Flow("UDP", "198.51.100.7", 5060, None), Flow("UDP", "198.51.100.8", 5060, None)
+
+
+def request(method: str = "INVITE", user: str = "alice", to_tag: str = "") -> Request:
+    to = "<sip:ocschat@example.test>" + (f";tag={to_tag}" if to_tag else "")
+    lines = [f"From: <sip:{user}@example.test>;tag=a", f"To: {to}", "Call-ID: c", f"CSeq: 1 {method}"]
+    return new_request(method, CONTACT_OBJECT, lines)
+
+
+def admitted(gate: Admission, flow: Flow, times: int, now: float, **what: str) -> int:
+    return sum(gate.admits(request(**what), flow, now) for _ in range(times))
+
+
+def make(**rates: float) -> Admission:
+    return Admission(Rates(**rates), (ip_network("10.0.0.0/8"),), Counter())
+
+
+def test_without_limits_everybody_is_let_in() -> None:
+    assert admitted(make(), HERE, 10_000, 0.0) == 10_000
+
+
+def test_a_source_gets_its_rate_and_others_are_not_touched() -> None:
+    gate = make(per_source=10)
+    assert admitted(gate, HERE, 25, 0.0) == 10
+    assert admitted(gate, THERE, 10, 0.0) == 10
+    assert gate.counters["refused_source"] == 15
+
+
+def test_a_source_that_slows_down_is_let_in_again() -> None:
+    gate = make(per_source=10)
+    admitted(gate, HERE, 20, 0.0)
+    assert admitted(gate, HERE, 9, 0.5) == 5
+    assert admitted(gate, HERE, 5, 1.0) == 5
+
+
+def test_a_user_gets_its_rate_from_wherever_it_comes() -> None:
+    gate = make(per_user=5)
+    assert admitted(gate, HERE, 3, 0.0) + admitted(gate, THERE, 3, 0.0) == 5
+    assert admitted(gate, HERE, 3, 0.0, user="bob") == 3
+    assert gate.counters["refused_user"] == 1
+
+
+def test_what_goes_on_in_dialogs_has_twice_the_rate() -> None:
+    gate = make(per_source=10)
+    assert admitted(gate, HERE, 30, 0.0, method="INFO", to_tag="b") == 20
+
+
+@pytest.mark.parametrize("method", ["ACK", "BYE", "CANCEL"])
+def test_what_ends_calls_is_never_refused(method: str) -> None:
+    gate = make(per_source=10, per_user=1)
+    gate.overloaded = True
+    assert admitted(gate, HERE, 90, 0.0, method=method) == 90
+
+
+def test_a_flood_is_banned_for_a_time() -> None:
+    gate = make(per_source=10, ban=60)
+    admitted(gate, HERE, int(10 + 10 * PATIENCE), 0.0)
+    assert gate.banned == {}
+    admitted(gate, HERE, 1, 0.0)
+    assert gate.is_banned(HERE.host, 59.9)
+    assert not gate.is_banned(THERE.host, 0.0)
+    assert not gate.is_banned(HERE.host, 60.0)
+    assert gate.banned == {}
+    assert (gate.counters["banned"], gate.counters["dropped_banned"]) == (1, 1)
+
+
+def test_a_steady_excess_that_stays_within_patience_is_only_slowed() -> None:
+    gate = make(per_source=10)
+    for second in range(200):
+        assert admitted(gate, HERE, 19, float(second)) == 10
+    assert gate.banned == {}
+
+
+def test_trusted_servers_are_not_weighed() -> None:
+    assert admitted(make(per_source=1, per_user=1), Flow("TCP", "10.1.2.3", 5060, None, 7), 500, 0.0) == 500
+
+
+def test_the_table_of_sources_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_TRACKED", 3)
+    gate = make(per_source=1)
+    for last in range(4):
+        assert gate.admits(request(), Flow("UDP", f"198.51.100.{last}", 5060, None), 0.0)
+    assert gate.admits(request(), Flow("UDP", "198.51.100.0", 5060, None), 0.0)  # forgotten: it starts afresh
+    assert not gate.admits(request(), Flow("UDP", "198.51.100.3", 5060, None), 0.0)
+
+
+def test_the_table_of_bans_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_BANNED", 1)
+    gate = make(per_source=1)
+    for flow in (HERE, THERE):
+        admitted(gate, flow, 12, 0.0)
+    assert list(gate.banned) == [HERE.host]
+
+
+# in the engine
+
+
+def test_an_overloaded_gateway_takes_nothing_new_and_lets_calls_go_on() -> None:
+    world = World()
+    alice, bob, pool = world.phone("alice"), world.phone("bob"), world.server()
+    alice >> alice.request("INVITE", CONTACT_OBJECT)
+    alice << 100
+    at_pool = pool << "INVITE"
+    world.engine.admission.overloaded = True
+    pool >> reply(at_pool, 200, contact="sip:pool@192.0.2.51:5041")
+    dialog = alice.calling(alice << 200)
+    alice >> dialog.request("ACK")
+    pool << "ACK"
+    bob >> bob.request("INVITE", CONTACT_OBJECT)
+    refused = bob << 503
+    assert diagnostics_of(refused)[0] == 13011
+    assert refused.first("retry-after") == "30"
+    bob >> bob.ack_failure(refused)
+    for method in ("INFO", "BYE"):
+        alice >> dialog.request(method)
+        pool >> reply(pool << method, 200)
+        alice << 200
+    world.engine.admission.overloaded = False
+    bob >> bob.request("OPTIONS", "sip:example.test")
+    bob << 200
+    assert world.engine.counters["refused_overloaded"] == 1
+    world.finish()
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_banned_source_is_not_heard_and_its_connection_closed(transport: str) -> None:
+    world = World(rates=Rates(per_source=2, ban=60))
+    alice = world.phone("alice", transport)
+    for _ in range(23):
+        alice >> alice.request("OPTIONS", "sip:example.test")
+    answers = [answer.status for answer in alice.inbox]  # type: ignore[attr-defined]
+    assert answers == [200] * 2 + [503] * 21
+    alice.inbox.clear()
+    alice >> alice.request("OPTIONS", "sip:example.test")
+    alice.nothing()
+    assert [close.reason for close in world.closed] == ([] if transport == "UDP" else ["banned"])
