@@ -14,7 +14,7 @@ from sipgw.core.location import Binding, LocationService
 from sipgw.core.proxy import Proxy
 from sipgw.core.registrar import Registrar, RegistrarSettings
 from sipgw.core.routing import Network, Router, RoutingSettings
-from sipgw.events import Close, Flow, Hop, Listener, Output, Persist
+from sipgw.events import Close, Flow, Hop, Listener, Log, Output, Persist
 from sipgw.frontend.local import FrontEnd
 from sipgw.frontend.registration import Registration
 from sipgw.frontend.signin import Granting
@@ -89,6 +89,12 @@ class Engine(Stack):
         if self.admission.banned and self.admission.is_banned(flow.host, now):
             return [Close(flow.cid, "banned")] if flow.cid else []
         return super().receive(data, flow, now)
+
+    def set_overloaded(self, overloaded: bool) -> None:
+        """Take nothing new while what has come in waits too long to be looked at."""
+        self.admission.overloaded = overloaded
+        event = "overloaded: new requests are refused" if overloaded else "no longer overloaded"
+        self.layer.out.append(Log("warning", event, {}))
 
     def load_bindings(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Take over stored bindings (rows as `location.ROW`, expiry on the engine's clock)."""

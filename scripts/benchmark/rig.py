@@ -130,6 +130,9 @@ fqdn = "127.0.0.1"
 listen = ["udp:127.0.0.1:{port}"]
 [store]
 url = "sqlite:bench.db"
+[limits]
+max_requests_per_source = 0
+max_requests_per_user = 0
 [log]
 level = "warning"
 [[pool]]

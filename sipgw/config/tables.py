@@ -97,6 +97,10 @@ class Limits(Table):
     max_connections_per_peer: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000
     max_bindings: Count = 1_000_000
     max_bindings_per_user: Annotated[int, Field(ge=1, le=64)] = 8
+    max_requests_per_source: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    max_requests_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    ban: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    max_delay: Annotated[float, Field(gt=0, le=10)] = 0.1
 
 
 class Registrar(Table):

@@ -75,7 +75,7 @@ class Admission:
         if not rate or self._sources.take(host, now, 0.0 if new else -rate) or request.method in EXEMPT:
             return True
         self.counters["refused_source"] += 1
-        if not self._patience.take(host, now) and len(self.banned) < MAX_BANNED:
+        if self._rates.ban and not self._patience.take(host, now) and len(self.banned) < MAX_BANNED:
             self.banned[host] = now + self._rates.ban
             self.counters["banned"] += 1
         return False

@@ -12,6 +12,7 @@ from random import SystemRandom
 from typing import Any
 
 from sipgw.config import Config
+from sipgw.core.admission import Rates
 from sipgw.core.location import ROW
 from sipgw.core.registrar import RegistrarSettings
 from sipgw.engine import Engine, EngineSettings
@@ -80,6 +81,7 @@ class GatewayApp:
             max_per_peer=config.limits.max_connections_per_peer,
             idle=config.timers.idle,
             connect_timeout=config.timers.connect,
+            max_delay=config.limits.max_delay,
         )
         return Shell(
             self.engine,
@@ -155,6 +157,7 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
         max_headers=config.limits.max_headers,
         max_bindings=config.limits.max_bindings,
         first_response=timers.first_response,
+        rates=Rates(config.limits.max_requests_per_source, config.limits.max_requests_per_user, config.limits.ban),
         recurse=config.gateway.recurse_redirects,
         verbose=config.log.level in ("debug", "info"),
         wall_offset=wall_offset,

@@ -36,14 +36,14 @@ def bind_datagram(host: str, port: int) -> socket.socket:
 
 
 class DatagramSocket:
-    """Reads bursts and hands every datagram to `receive`; `finished` is called after each burst."""
+    """Reads bursts and hands every datagram to `receive`; `finished` is called after each with what `behind` says."""
 
     def __init__(
         self,
         sock: socket.socket,
         listener: Listener,
         receive: Receive,
-        finished: Callable[[], None],
+        finished: Callable[[float], None],
         counters: Counter[str],
     ) -> None:
         self._sock = sock
@@ -52,20 +52,35 @@ class DatagramSocket:
         self._finished = finished
         self._counters = counters
         self._loop = asyncio.get_running_loop()
+        self._emptied = self._loop.time()
+        self._full = False
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def _readable(self) -> None:
         receive, listener, recvfrom = self._receive, self._listener, self._sock.recvfrom
+        full = True
         for _ in range(BURST):
             try:
                 data, address = recvfrom(LARGEST)
             except (BlockingIOError, InterruptedError):
+                full = False
                 break
             except OSError:  # an ICMP error of an earlier send; the transaction's own timer deals with it
                 self._counters["datagram_errors"] += 1
                 continue
             receive(data, Flow("UDP", address[0], address[1], listener))
-        self._finished()
+        now = self._loop.time()
+        if not full:
+            self._emptied = now
+        self._full = full
+        self._finished(self.behind(now))
+
+    def behind(self, now: float) -> float:
+        """For how many seconds the kernel has held more than could be taken, as far as is known; 0.0 when it did not.
+
+        Its buffer is bounded, so a datagram may have waited less long, or have been lost.
+        """
+        return now - self._emptied if self._full else 0.0
 
     def send(self, data: bytes, host: str, port: int) -> None:
         """Send or drop: what a full kernel buffer loses, retransmission repairs, as with any loss on the way."""

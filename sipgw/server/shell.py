@@ -36,6 +36,8 @@ class Machine(Protocol):
 
     def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]: ...
 
+    def set_overloaded(self, overloaded: bool) -> None: ...
+
     def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]: ...
 
     def persisted(self, key: int, error: str | None, now: float) -> list[Output]: ...
@@ -55,6 +57,7 @@ class ShellLimits:
     max_per_peer: int = 0
     idle: float = 3600.0
     connect_timeout: float = 3.0
+    max_delay: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ class Shell:
         self._per_peer: Counter[str] = Counter()
         self._unflushed: list[Connection] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._behind = False
         self._resolving: set[asyncio.Task[None]] = set()
         self._next_cid = int.from_bytes(os.urandom(4)) << 32  # never the same ids again, also after a restart
         self._connector = Connector(
@@ -146,7 +151,7 @@ class Shell:
         for ear in ears:
             if ear.listener.transport == "UDP":
                 self._datagrams[ear.listener] = DatagramSocket(
-                    ear.sock, ear.listener, self._datagram, self.batch_done, self.counters
+                    ear.sock, ear.listener, self._datagram, self._burst_done, self.counters
                 )
             else:
                 await self._serve(ear)
@@ -190,6 +195,22 @@ class Shell:
     def broken(self, error: MalformedMessage, flow: Flow) -> None:
         self.counters["broken_streams"] += 1
         self.perform(self.machine.receive_broken(error, flow, self._loop.time()))
+
+    def _burst_done(self, behind: float) -> None:
+        """A burst of datagrams was read; `behind` is for how many seconds there have been more than could be taken."""
+        if self._behind or behind > self.limits.max_delay:
+            self._look_at_delay(self._loop.time())
+        self.batch_done()
+
+    def _look_at_delay(self, now: float) -> None:
+        """Tell the machine when it becomes too much and when it is no longer. Streams show it by how late timers run."""
+        limit = self.limits.max_delay
+        late = self._timer is not None and now - self._due > limit
+        behind = late or any(sock.behind(now) > limit for sock in self._datagrams.values())
+        if behind != self._behind:
+            self._behind = behind
+            self.counters["overloads"] += behind
+            self.machine.set_overloaded(behind)
 
     def batch_done(self) -> None:
         if self._unflushed:
@@ -344,11 +365,15 @@ class Shell:
             if deadline is not None:
                 now = self._loop.time()
                 when = min(max(deadline, now + SHORTEST_NAP), now + LONGEST_NAP)
+                self._due = when
                 self._timer = self._loop.call_at(when, self._tick)
 
     def _tick(self) -> None:
+        now = self._loop.time()
+        if self._behind or now - self._due > self.limits.max_delay:
+            self._look_at_delay(now)
         self._timer = None
-        self.perform(self.machine.handle_timers(self._loop.time()))
+        self.perform(self.machine.handle_timers(now))
         self.batch_done()
 
     def _sweep(self) -> None:

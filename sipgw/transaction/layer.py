@@ -16,8 +16,9 @@ from sipgw.transaction.timers import Timers, TimerValues
 from sipgw.transport.via import reply_flow
 
 # A CANCEL does not name the method of its request; those that are registered for SIP are looked for, INVITE first.
-_CANCELLABLE = ("INVITE", "MESSAGE", "INFO", "SUBSCRIBE", "NOTIFY", "OPTIONS", "REGISTER", "REFER", "BYE", "UPDATE")
-_CANCELLABLE += ("PRACK", "PUBLISH", "SERVICE", "BENOTIFY")
+_CANCELLABLE = tuple(
+    "INVITE MESSAGE INFO SUBSCRIBE NOTIFY OPTIONS REGISTER REFER BYE UPDATE PRACK PUBLISH SERVICE BENOTIFY".split()
+)
 UNANSWERED = (CALLING, TRYING, PROCEEDING)
 
 

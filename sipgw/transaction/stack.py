@@ -79,6 +79,9 @@ class Stack:
         self.layer.send_failed(key, reason, now)
         return self.outputs()
 
+    def set_overloaded(self, overloaded: bool) -> None:
+        """Whether what has come in waits too long to be looked at."""
+
     def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]:
         """The answer to a Resolve."""
         return self.outputs()

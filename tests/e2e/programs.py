@@ -93,6 +93,9 @@ def write_config(
         f"listen = [{', '.join(repr(item) for item in listen)}]",
         "[store]",
         'url = "sqlite:gateway.db"',
+        "[limits]",  # load of a test comes from one address, and SIPp's from one user
+        "max_requests_per_source = 0",
+        "max_requests_per_user = 0",
         "[log]",
         f'level = "{level}"',
         "[[pool]]",
