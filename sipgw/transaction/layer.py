@@ -16,9 +16,10 @@ from sipgw.transaction.timers import Timers, TimerValues
 from sipgw.transport.via import reply_flow
 
 # A CANCEL does not name the method of its request; those that are registered for SIP are looked for, INVITE first.
-_CANCELLABLE = tuple(
-    "INVITE MESSAGE INFO SUBSCRIBE NOTIFY OPTIONS REGISTER REFER BYE UPDATE PRACK PUBLISH SERVICE BENOTIFY".split()
-)
+_CANCELLABLE = [
+    *("INVITE", "MESSAGE", "INFO", "SUBSCRIBE", "NOTIFY", "OPTIONS", "REGISTER"),
+    *("REFER", "BYE", "UPDATE", "PRACK", "PUBLISH", "SERVICE", "BENOTIFY"),
+]
 UNANSWERED = (CALLING, TRYING, PROCEEDING)
 
 
