@@ -10,14 +10,18 @@ from random import Random
 from sipgw.core.admission import Admission, Rates
 from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
 from sipgw.core.flow_token import FlowTokens
+from sipgw.core.health import Health, HealthSettings
 from sipgw.core.location import Binding, LocationService
+from sipgw.core.pool_servers import PoolServers
+from sipgw.core.probing import Prober
 from sipgw.core.proxy import Proxy
 from sipgw.core.registrar import Registrar, RegistrarSettings
 from sipgw.core.routing import Network, Router, RoutingSettings
-from sipgw.events import Close, Flow, Hop, Listener, Log, Output, Persist
+from sipgw.events import Close, Flow, Hop, Listener, Log, Output, Persist, Resolve
 from sipgw.frontend.local import FrontEnd
 from sipgw.frontend.registration import Registration
 from sipgw.frontend.signin import Granting
+from sipgw.locating import Answer, Locator, Reach
 from sipgw.registry import Registry
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.stack import Stack
@@ -44,6 +48,8 @@ class EngineSettings:
     recurse: bool = False
     wall_offset: float | None = None
     rates: Rates = field(default_factory=Rates)
+    reach: Reach = field(default_factory=Reach)
+    health: HealthSettings = field(default_factory=HealthSettings)
 
 
 @dataclass(slots=True)
@@ -66,11 +72,14 @@ class Engine(Stack):
         tokens = FlowTokens(settings.secret)
         routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
         self.location = LocationService(settings.max_bindings, settings.secret)
-        self.router = Router(routing, listeners, registry, self.location, tokens)
+        self.locator = Locator(settings.reach)
+        self.health = Health(settings.health)
+        servers = PoolServers(self.locator, self.health, random)
+        self.router = Router(routing, listeners, registry, self.location, tokens, self.locator, servers, random)
         super().__init__(
             TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers
         )
-        self.proxy = Proxy(self.layer, self.router, tokens, settings.fqdn, settings.first_response)
+        self.proxy = Proxy(self.layer, self.router, tokens, self.health, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
         self.proxy.recurse = settings.recurse
         self.router.flows = self.layer.flows
@@ -80,6 +89,16 @@ class Engine(Stack):
         self._registration = Registration(self.proxy, registrar, self.location, registry, settings.domains, granting)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
         self.layer.user = self.proxy
+        self._prober = Prober(
+            self.layer,
+            registry,
+            servers,
+            self.health,
+            settings.fqdn,
+            self.proxy.sent_by,
+            settings.first_response,
+            random,
+        )
         self.admission = Admission(settings.rates, settings.trusted, self.counters)
         self.layer.admits = self.admission.admits
         self.proxy.counters = self.counters
@@ -106,10 +125,32 @@ class Engine(Stack):
         self.location.connection_lost(flow.cid)
         return super().connection_lost(flow, hop, reason, now)
 
-    def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]:
+    def resolved(self, answer: Answer, now: float) -> list[Output]:
         """The answer to a Resolve."""
-        self.proxy.resolved(key, hosts, now)
+        for destination in self.locator.answered(answer, now):
+            self.proxy.located(destination, now)
         return self.outputs()
+
+    def start_probing(self, now: float) -> list[Output]:
+        """Look the pools' servers up, and ask them from now on whether they work."""
+        self._prober.start(now)
+        return self.outputs()
+
+    def outputs(self) -> list[Output]:
+        """What has gathered since the last call."""
+        if self.health.changes:
+            self._report_health()
+        if self.locator.has_questions:
+            self.layer.out += [Resolve(question) for question in self.locator.take_questions()]
+        return super().outputs()
+
+    def _report_health(self) -> None:
+        changes, self.health.changes = self.health.changes, []
+        for hop, known in changes:
+            if known.up:
+                self.layer.out.append(Log("info", "server up", {"server": str(hop)}))
+            else:
+                self.layer.out.append(Log("warning", "server down", {"server": str(hop), "reason": known.reason}))
 
     def persisted(self, key: int, error: str | None, now: float) -> list[Output]:
         """The answer to a Persist."""

@@ -6,6 +6,8 @@ Plain data. The engine returns a list of outputs for every input; only the shell
 from dataclasses import dataclass, field
 from typing import Any
 
+from sipgw.locating import Question
+
 SendKey = str | tuple[str, ...]  # names the transaction that a Send belongs to: a client's branch, a server's key
 UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts when TLS verification refused the peer
 
@@ -87,10 +89,9 @@ class Send:
 
 @dataclass(slots=True)
 class Resolve:
-    """Look up the addresses of `name`; answer with `engine.resolved(key, hosts, now)`, an empty list for none."""
+    """Ask the name service; answer with `engine.resolved(answer, now)`, in any case."""
 
-    key: str
-    name: str
+    question: Question
 
 
 @dataclass(slots=True)

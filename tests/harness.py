@@ -27,6 +27,7 @@ from sipgw.message.build import new_request, response_to
 from sipgw.message.values import bracketed, parse_name_addr
 from sipgw.registry import Endpoint, Pool, Registry, Server
 from sipgw.transport.framing import StreamFramer
+from tests.zone import answer
 
 SIPE = Path(__file__).parent / "data" / "pidgin-sipe"
 DOMAIN = "example.test"
@@ -346,7 +347,8 @@ class World:
                 self.persisted.append(output)
                 self._store(output)
             elif isinstance(output, Resolve):
-                self.resolved.append(output.name)
+                if output.question.type != "AAAA":
+                    self.resolved.append(output.question.name)
                 self._resolve(output)
             else:
                 raise AssertionError(f"not expected of an engine: {output!r}")
@@ -362,7 +364,7 @@ class World:
         if self.resolver == "holds":
             self.held.append(output)
         else:
-            self.perform(self.engine.resolved(output.key, self.names.get(output.name, []), self.now))
+            self.perform(self.engine.resolved(answer(output.question, self.names), self.now))
 
     def release(self, error: str | None = None) -> None:
         """Answer what was held."""
@@ -371,7 +373,7 @@ class World:
             if isinstance(output, Persist):
                 self.perform(self.engine.persisted(output.key, error, self.now))
             else:
-                self.perform(self.engine.resolved(output.key, self.names.get(output.name, []), self.now))
+                self.perform(self.engine.resolved(answer(output.question, self.names), self.now))
 
     def _deliver(self, send: Send) -> None:
         party = self._way(send)

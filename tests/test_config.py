@@ -127,7 +127,7 @@ t1 = 1
     assert found.tls.certificate == tmp_path / "gw.pem"
     assert found.store.path == tmp_path / "var/gw.db"
     first, second = found.pools
-    assert first.servers == (Server("TLS", "a.contoso.com", 5041),)
+    assert first.servers == ()  # the name service is asked
     assert [first.service_uri, second.service_uri] == [
         "sip:GC-1-PersistentChatService-1@contoso.com",
         "sip:Chat@contoso.com",
@@ -320,7 +320,7 @@ def test_wrong_tables(tmp_path: Path, tables: dict[str, Any], place: str, text: 
 
 
 def test_a_key_like_no_other(tmp_path: Path) -> None:
-    tables = "gateway, tls, store, auth, admin, log, limits, registrar, timers, pool, endpoint"
+    tables = "gateway, tls, store, auth, admin, log, limits, registrar, health, timers, pool, endpoint"
     assert problems(tmp_path, **{"a b": 1}) == [f'"a b": there is no such key; the keys here are {tables}']
 
 

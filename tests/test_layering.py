@@ -15,11 +15,11 @@ _PROTOCOL = {"message", "events", "transport", "transaction", "registry", "core"
 _BELOW_SHELL = _PROTOCOL | {"frontend", "groupchat", "engine"}
 ALLOWED = {
     "message": set[str](),
-    "events": set[str](),
+    "events": {"locating"},
     "registry": {"message"},
     "locating": {"message"},
     "transport": {"message", "events"},
-    "transaction": {"message", "events", "transport"},
+    "transaction": {"message", "events", "transport", "locating"},
     "core": {"message", "events", "transport", "transaction", "registry", "locating"},
     "frontend": _PROTOCOL,
     "groupchat": _PROTOCOL - {"registry"} | {"config"},  # a file of rooms is checked as the configuration is

@@ -15,6 +15,7 @@ from sipgw.config.tables import (
     Auth,
     EndpointTable,
     Gateway,
+    Health,
     Limits,
     Log,
     PoolTable,
@@ -24,7 +25,7 @@ from sipgw.config.tables import (
     Timers,
     Tls,
 )
-from sipgw.registry import Endpoint, Pool, Registry, Server
+from sipgw.registry import Endpoint, Pool, Registry
 
 POOL_TLS_PORT = 5041  # where a Persistent Chat server listens for its Front End
 EMBEDDED: Mapping[str, Any] = {  # what runs without a file, beside the tables' own defaults
@@ -46,6 +47,7 @@ _TABLES: Mapping[str, type[Table]] = {
     "log": Log,
     "limits": Limits,
     "registrar": Registrar,
+    "health": Health,
     "timers": Timers,
 }
 T = TypeVar("T", bound=Table)
@@ -72,6 +74,7 @@ class Config:
     log: Log
     limits: Limits
     registrar: Registrar
+    health: Health
     timers: Timers
     pools: tuple[Pool, ...]
     endpoints: tuple[Endpoint, ...]
@@ -80,7 +83,8 @@ class Config:
     def uses_tls(self) -> bool:
         """Whether a listener or a pool's server speaks TLS."""
         servers = [server.transport for pool in self.pools for server in pool.servers]
-        return "TLS" in servers or any(address.transport == "TLS" for address in self.gateway.listen)
+        by_name = any(not pool.servers for pool in self.pools)  # the zone may say TLS, and the default is TLS
+        return by_name or "TLS" in servers or any(address.transport == "TLS" for address in self.gateway.listen)
 
     def registry(self) -> Registry:
         """A new registry of the declared pools and endpoints, with nothing stored."""
@@ -187,8 +191,8 @@ def _config(tables: Tables, source: Path | None) -> Config:
 
 
 def _pool(table: PoolTable, position: int, gateway: Gateway) -> Pool:
-    servers = table.servers or (Server("TLS", table.fqdn, POOL_TLS_PORT),)
-    return Pool(table.fqdn, servers, service_uri(table, position, gateway.domains[0]))
+    uri = service_uri(table, position, gateway.domains[0])
+    return Pool(table.fqdn, table.servers, uri, frozenset(table.standby), frozenset(table.drained))
 
 
 def _endpoint(table: EndpointTable) -> Endpoint:

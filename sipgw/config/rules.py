@@ -9,6 +9,7 @@ from sipgw.config.tables import (
     Auth,
     EndpointTable,
     Gateway,
+    Health,
     Limits,
     Log,
     PoolTable,
@@ -35,6 +36,7 @@ class Tables:
     log: Log
     limits: Limits
     registrar: Registrar
+    health: Health
     timers: Timers
     pools: list[PoolTable | None]
     endpoints: list[EndpointTable | None]

@@ -17,6 +17,7 @@ from sipgw.config.values import (
     parse_network,
     parse_route_uri,
     parse_server,
+    parse_server_name,
     parse_service_uri,
     parse_store,
 )
@@ -69,6 +70,8 @@ class PoolTable(Table):
     fqdn: Name = Field(examples=["pcpool.contoso.com"])
     servers: Annotated[tuple[Annotated[Server, PlainValidator(parse_server)], ...], AsArray] = ()
     service_uri: Annotated[str, PlainValidator(parse_service_uri)] = ""
+    standby: Annotated[tuple[Annotated[str, PlainValidator(parse_server_name)], ...], AsArray] = ()
+    drained: Annotated[tuple[Annotated[str, PlainValidator(parse_server_name)], ...], AsArray] = ()
 
 
 class EndpointTable(Table):
@@ -101,6 +104,12 @@ class Limits(Table):
     max_requests_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     ban: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     max_delay: Annotated[float, Field(gt=0, le=10)] = 0.1
+
+
+class Health(Table):
+    interval: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    rise: Annotated[int, Field(ge=1, le=100)] = 2
+    fall: Annotated[int, Field(ge=1, le=100)] = 2
 
 
 class Registrar(Table):

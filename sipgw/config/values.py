@@ -69,6 +69,18 @@ def parse_server(value: object) -> Server:
     return Server(transport, host, port)
 
 
+def parse_server_name(value: object) -> str:
+    """A server of a pool as the gateway writes it, `tcp:10.1.0.5:5041`, or an address for all its ports. Raises
+    ValueError."""
+    written = text(value)
+    if written.partition(":")[0].lower() in ("udp", "tcp", "tls"):
+        return str(parse_server(written))
+    try:
+        return str(ip_address(written))
+    except ValueError:
+        raise ValueError(f'"{written}" is neither an address nor a server; {_FORM}') from None
+
+
 def _transport_host_port(written: str) -> tuple[str, str, int]:
     transport, colon, address = written.partition(":")
     if not colon or transport.lower() not in ("udp", "tcp", "tls"):

@@ -19,6 +19,7 @@ NOT_ENABLED = Failure(404, 4005, "Destination URI either not enabled for SIP or 
 NOT_SIGNED_IN = Failure(480, 1007, "Temporarily cannot route")
 FOREIGN_DOMAIN = Failure(403, 1005, "Cannot route to destination domain")
 STALE_ROUTE = Failure(481, 1004, "Route set is no longer valid")
+NO_SRV = Failure(504, 1008, "Unable to resolve DNS SRV record")
 NO_ADDRESS = Failure(504, 1014, "Unable to resolve DNS A record")
 SERVERS_DOWN = Failure(504, 1011, "ms-diagnostics header not provided by previous hop")
 NOT_TRUSTED = Failure(504, 1010, "Certificate trust with next-hop server could not be established")

@@ -62,7 +62,7 @@ class TemporaryGruus:
         self._macs = blake2b(digest_size=_MAC, key=key[:64], person=b"gruu-mac")
 
     def handle(self, aor: str, instance: str, call_id: str, since: int) -> bytes:
-        """What all temporary GRUUs of one registration have in common: they die together (RFC 5627 §5.1).
+        """What all temporary GRUUs of one registration have in common: they die together (RFC 5627 §5.3).
 
         `since` is the CSeq with which the registration under this Call-ID began.
         """

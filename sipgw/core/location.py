@@ -31,7 +31,7 @@ MAX_REMEMBERED = 10_000  # users without a binding who are told apart from users
 
 
 class Subscription(NamedTuple):
-    """What a Lync client's REGISTER subscribes it to ([MS-SIPREGE] §3.1.1.4): being told of its deregistration.
+    """What a Lync client's REGISTER subscribes it to ([MS-SIPREGE]): being told of its deregistration.
 
     `local_tag` is ours, of the 200; `best_effort` asks for BENOTIFY, which is not answered.
     """
@@ -193,7 +193,7 @@ class LocationService:
         else:
             found = [one for one in self.bindings(uri.aor, now) if names(uri, one.aor, one.instance, one.identity)]
         flows = [binding for binding in found if binding.reg_id]
-        return flows or sorted(reversed(found), key=lambda binding: -binding.expires_at)[:1]
+        return flows or ([max(reversed(found), key=lambda binding: binding.expires_at)] if found else [])
 
     def temporary_gruu(self, binding: Binding, nonce: str) -> str:
         """A new temporary GRUU for a binding that has an instance; `nonce` is 12 hex digits, never used before."""

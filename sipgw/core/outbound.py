@@ -29,7 +29,7 @@ def registered_path(request: Request, trusted: bool) -> str:
 
 
 def _check_hop(value: str) -> None:
-    """A Path value is the URI of a loose router (RFC 3327 §4)."""
+    """A Path value is the URI of a loose router (RFC 3327)."""
     try:
         uri = parse_uri(parse_name_addr(value).uri)
     except MalformedMessage as error:

@@ -15,10 +15,13 @@ from sipgw.core.forwarding import (
     suit_strict_router,
     via_line,
 )
+from sipgw.core.health import Health
+from sipgw.core.probing import retry_after
 from sipgw.core.response_context import ResponseContext
 from sipgw.core.routing import Route, Router, Target
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import Flow, Hop, Log, Resolve, Send
+from sipgw.events import Flow, Hop, Log, Send
+from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request, Response
@@ -48,10 +51,17 @@ class Proxy:
     """
 
     def __init__(
-        self, layer: TransactionLayer, router: Router, tokens: FlowTokens, fqdn: str, first_response: float = 3.0
+        self,
+        layer: TransactionLayer,
+        router: Router,
+        tokens: FlowTokens,
+        health: Health,
+        fqdn: str,
+        first_response: float = 3.0,
     ) -> None:
         self.layer = layer
         self.router = router
+        self.health = health
         self.local: LocalServer
         self.counters: Counter[str] = Counter()
         self.verbose = True
@@ -62,7 +72,7 @@ class Proxy:
         # RFC 4320 §4.1 lets a server be silent on a non-INVITE until its sender has slowed down to T2
         self._first_sign = max(first_response, layer.trying_after + layer.values.t1)
         self._datagram_only: dict[tuple[str, int], float] = {}
-        self._waiting: dict[str, list[ServerTransaction]] = {}
+        self._waiting: dict[Destination, list[ServerTransaction]] = {}
         self._waiting_count = 0
 
     # the transaction layer calls these
@@ -85,7 +95,7 @@ class Proxy:
             return
         target = route.groups[0][0]
         hop = target.hops[0]
-        via = via_line(hop.transport, self._sent_by(hop), self.layer.new_branch())
+        via = via_line(hop.transport, self.sent_by(hop), self.layer.new_branch())
         copy = forwarded_copy(ack, target.uri, via, [], Limits(left, breadth_left(ack)), hop.transport != "UDP")
         if "route" in ack.index:
             suit_strict_router(copy)
@@ -126,7 +136,7 @@ class Proxy:
             if self.layer.merged(transaction):
                 raise Refused(482, "the same request came another way")  # §8.2.2.2
             self.local.handle(transaction, now)
-        elif route.unresolved:
+        elif route.unresolved is not None:
             self._wait_for(route.unresolved, transaction, now)
         else:
             assert route.failure is not None
@@ -144,7 +154,7 @@ class Proxy:
         """Send one copy of a request to the hop that its branch has come to (§16.6)."""
         hop, target = branch.hop, branch.target
         key = self.layer.new_branch() + context.loop_mark
-        sent_by = self._sent_by(hop)
+        sent_by = self.sent_by(hop)
         record_routes: list[str] = []
         if not context.route.in_dialog and request.method in DIALOG_FORMING:
             record_routes = self._record_route(request, source, target, hop)
@@ -179,7 +189,7 @@ class Proxy:
             lines.append(f"Record-Route: <{scheme}:{token}@{caller}>")
         return lines
 
-    def _sent_by(self, hop: Flow | Hop) -> str:
+    def sent_by(self, hop: Flow | Hop) -> str:
         listener = self.router.listener_towards(hop)
         return listener.sent_by if listener is not None else self._fqdn
 
@@ -201,20 +211,16 @@ class Proxy:
 
     # names
 
-    def _wait_for(self, name: str, transaction: ServerTransaction, now: float) -> None:
+    def _wait_for(self, destination: Destination, transaction: ServerTransaction, now: float) -> None:
         if self._waiting_count >= MAX_WAITING:
             raise Refused(503, "too many requests wait for name resolution", (f"Retry-After: {BUSY_RETRY_AFTER}",))
         self._trying(transaction, now)
         self._waiting_count += 1
-        waiting = self._waiting.setdefault(name, [])
-        waiting.append(transaction)
-        if len(waiting) == 1:
-            self.layer.out.append(Resolve(name, name))
+        self._waiting.setdefault(destination, []).append(transaction)
 
-    def resolved(self, name: str, hosts: list[str], now: float) -> None:
-        """The addresses of a name that requests wait for are known; an empty list for none."""
-        self.router.remember(name, hosts, now)
-        waiting = self._waiting.pop(name, [])
+    def located(self, destination: Destination, now: float) -> None:
+        """Whether there are servers at a destination, that requests may wait for, is known now."""
+        waiting = self._waiting.pop(destination, [])
         self._waiting_count -= len(waiting)
         for transaction in waiting:
             self.on_request(transaction, now)
@@ -260,7 +266,14 @@ class Proxy:
         if branch.detoured:
             self._remember_datagram_only(hop, now)
             return
+        if branch.target.pool is not None and isinstance(hop, Hop):
+            self.health.failed(hop, reason, now, certain=reason != "timeout")
         self.layer.out.append(Log("warning", "next hop failed", {"hop": str(hop), "reason": reason}))
+
+    def note_busy(self, branch: Branch, response: Response, now: float) -> None:
+        """A pool's server has answered 503 (§21.5.4)."""
+        if branch.target.pool is not None and isinstance(branch.hop, Hop):
+            self.health.failed(branch.hop, "503", now, retry_after(response))
 
     def _remember_datagram_only(self, hop: Flow | Hop, now: float) -> None:
         if len(self._datagram_only) >= MAX_DATAGRAM_ONLY:

@@ -136,6 +136,8 @@ class Registrar:
 
     def _wishes(self, asked: _Asked, contacts: list[str]) -> list[Wish]:
         """The Contacts of a REGISTER, each with the interval that it is granted."""
+        if not contacts and "contact" in asked.request.index:
+            raise Refused(400, "Contact is empty")  # it would pass for a query
         if len(contacts) > MAX_CONTACTS:
             raise Refused(400, f"more than {MAX_CONTACTS} contacts in one REGISTER")
         request = asked.request

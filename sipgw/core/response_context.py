@@ -14,7 +14,7 @@ from sipgw.core.failures import (
 from sipgw.core.forwarding import Limits
 from sipgw.core.recursion import follow
 from sipgw.core.routing import Route
-from sipgw.events import UNTRUSTED, Flow
+from sipgw.events import UNTRUSTED, Flow, Hop
 from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
 from sipgw.transaction.client import ClientTransaction
@@ -97,6 +97,8 @@ class ResponseContext:
         branch = self._branches.pop(transaction, None)
         if branch is not None and branch.timer_c is not None:
             branch.stop()
+        if self._proxy.health.troubled and status != 503 and isinstance(transaction.to, Hop):
+            self._proxy.health.succeeded(transaction.to, now)
         if _ends_here(response):
             self._misdirected(branch, now)
         elif status < 300:
@@ -130,10 +132,11 @@ class ResponseContext:
 
     def _failed_with(self, branch: Branch, response: Response, now: float) -> None:
         status = response.status
-        if status == 503 and branch.next_hop("503"):
-            self._retry(branch, now)
-            return
-        if status in _FLOW_FAILED and branch.next_flow(str(status)):
+        if status == 503:
+            self._proxy.note_busy(branch, response, now)
+        if self._groups and (
+            (status == 503 and branch.next_hop("503")) or (status in _FLOW_FAILED and branch.next_flow(str(status)))
+        ):
             self._retry(branch, now)
             return
         if status == 503 and branch.target.pool is not None:
@@ -167,7 +170,7 @@ class ResponseContext:
             return
         branch.stop()
         self._proxy.note_unreachable(branch, reason, now)
-        if not self._cancelled and not branch.rang_out and branch.next_hop(reason):
+        if self._groups and not self._cancelled and not branch.rang_out and branch.next_hop(reason):
             self._retry(branch, now)
         else:
             self._settle(self._unreachable(branch, reason), now)

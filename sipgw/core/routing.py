@@ -7,13 +7,17 @@ location service; nobody.
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import groupby
+from random import Random
 
 from sipgw.core.failures import (
     FOREIGN_DOMAIN,
     NO_ADDRESS,
+    NO_SRV,
     NO_USER,
     NOT_ENABLED,
     NOT_SIGNED_IN,
+    OVERLOADED,
+    SERVERS_DOWN,
     STALE_ROUTE,
     Failure,
 )
@@ -21,7 +25,10 @@ from sipgw.core.flow_token import FlowTokens, Side, checksum
 from sipgw.core.gruu import is_gruu, is_temporary
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.outbound import path_uri
+from sipgw.core.pool_servers import PoolServers
 from sipgw.events import Flow, Hop, Listener
+from sipgw.locating import Destination, Locator, NotLocated, of_uri
+from sipgw.locating.destination import is_address
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.uri import SipUri, parse_uri, sip_uri
@@ -30,8 +37,6 @@ from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
 DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
-KEEP_ADDRESSES, KEEP_FAILURE = 30.0, 2.0  # seconds; the resolver that the shell asks tells no TTL
-MAX_NAMES = 1000  # of pool servers and what trusted peers relay to; one more displaces the oldest
 
 
 @dataclass(slots=True)
@@ -53,12 +58,12 @@ class Target:
 @dataclass(slots=True)
 class Route:
     """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (we answer),
-    `failure` (with `details` for the diagnostics), or `unresolved`, a name whose addresses are needed first."""
+    `failure` (with `details` for the diagnostics), or `unresolved`, a destination that has to be located first."""
 
     groups: list[list[Target]] = field(default_factory=list)
     local: bool = False
     failure: Failure | None = None
-    unresolved: str = ""
+    unresolved: Destination | None = None
     details: dict[str, str] = field(default_factory=dict)
     matched: str = ""
     in_dialog: bool = False
@@ -86,6 +91,9 @@ class Router:
         registry: Registry,
         location: LocationService,
         tokens: FlowTokens,
+        locator: Locator,
+        servers: PoolServers,
+        random: Random,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -93,26 +101,15 @@ class Router:
         self._tokens = tokens
         self._pools = {checksum(pool.fqdn): pool for pool in registry.pools}
         self.flows: dict[int, Flow] = {}
-        self._addresses: dict[str, tuple[float, list[str]]] = {}
+        self._locator = locator
+        self._servers = servers
+        self._random = random
         self.listeners: list[Listener] = []
         self._own_names: set[str] = set()
         self._own_hosts: set[str] = set()
         self._own_suffixes: set[str] = set()
         self.own_sent_by: frozenset[str] = frozenset()
         self.set_listeners(listeners)
-
-    def addresses(self, name: str, now: float) -> list[str] | None:
-        """What a name resolved to lately, an empty list when it did not; None when it has to be asked for."""
-        until, hosts = self._addresses.get(name, (0.0, []))
-        return hosts if now < until else None
-
-    def remember(self, name: str, hosts: list[str], now: float) -> None:
-        """Keep an answer for a while, a failure only briefly: a pool must not stay down for a hiccup."""
-        if len(self._addresses) >= MAX_NAMES:
-            self._addresses = {known: entry for known, entry in self._addresses.items() if entry[0] > now}
-        if len(self._addresses) >= MAX_NAMES:
-            del self._addresses[next(iter(self._addresses))]
-        self._addresses[name] = (now + (KEEP_ADDRESSES if hosts else KEEP_FAILURE), hosts)
 
     def set_listeners(self, listeners: list[Listener]) -> None:
         self.listeners = listeners
@@ -281,20 +278,18 @@ class Router:
         return parse_uri(parse_name_addr(request.first("from") or "").uri).aor == uri.aor
 
     def _to_pool(self, pool: Pool, matched: str, now: float) -> Route:
-        hops: list[Flow | Hop] = []
-        for server in pool.servers:
-            hosts = [server.host] if is_address(server.host) else self.addresses(server.host.lower(), now)
-            if hosts is None:
-                return Route(unresolved=server.host.lower(), matched=matched)
-            name = pool.fqdn if server.transport == "TLS" else ""
-            hops += [Hop(server.transport, host, server.port, name) for host in hosts]
+        hops = self._servers.hops(pool, now)
+        if isinstance(hops, Destination):
+            return Route(unresolved=hops, matched=matched)
+        if isinstance(hops, NotLocated):
+            return _not_located(hops, matched)
         if not hops:
-            names = " ".join(server.host for server in pool.servers)
-            return Route(failure=NO_ADDRESS, details={"detail": f"no address for {names}"}, matched=matched)
-        return Route(groups=[[Target(hops, f"pool {pool.fqdn}", pool=pool)]], matched=matched)
+            detail = f"every server of pool {pool.fqdn} is drained"
+            return Route(failure=SERVERS_DOWN, details={"detail": detail}, matched=matched)
+        return Route(groups=[[Target([*hops], f"pool {pool.fqdn}", pool=pool)]], matched=matched)
 
     def _to_user(self, uri: SipUri, now: float) -> Route:
-        """The endpoints of a user, best q first, or the one that a GRUU names (RFC 5627 §6)."""
+        """The endpoints of a user, best q first, or the one that a GRUU names (RFC 5627 §6.1)."""
         bindings = self._location.by_gruu(uri, now) if is_gruu(uri) else self._location.bindings(uri.aor, now)
         if not bindings:
             known = self._location.known(uri.aor) and not is_temporary(uri)
@@ -347,7 +342,7 @@ class Router:
         return Target(hops, f"user {binding.aor}", uri=uri.text, route=binding.path)
 
     def _along(self, binding: Binding, now: float) -> Route:
-        """To the first hop of a Path, as long as who named it is trusted (RFC 3327 §5.3)."""
+        """To the first hop of a Path, as long as who named it is trusted (RFC 3327 §5.4)."""
         transport, host, port = binding.source
         if not self.trusts(Flow(transport, host, port, None)):
             return Route()
@@ -355,10 +350,9 @@ class Router:
 
     def _elsewhere(self, uri: SipUri, flow: Flow, now: float) -> Route:
         """A Request-URI outside our domains: a pool server named by address, or a trusted peer that may relay."""
-        for pool in self._registry.pools:
-            for server in pool.servers:
-                if server.host.lower() == uri.host and server.port == uri.port:
-                    return self._to_pool(pool, f"pool {pool.fqdn}", now)
+        pool = self._pool_at(uri, now)
+        if pool is not None:
+            return self._to_pool(pool, f"pool {pool.fqdn}", now)
         own = host_port(uri.host, uri.port).lower() in self._own_names
         if own and uri.user is not None:
             return Route(failure=NO_USER, details={"detail": f"{uri.host} serves {', '.join(self._settings.domains)}"})
@@ -366,20 +360,35 @@ class Router:
             return self._to_uri(uri, now)
         return Route(failure=FOREIGN_DOMAIN, details={"detail": f"{uri.host} is not served here"})
 
+    def _pool_at(self, uri: SipUri, now: float) -> Pool | None:
+        """The pool that one of whose servers a URI names, by the name in the configuration or by address."""
+        for pool in self._registry.pools:
+            if any(server.host.lower() == uri.host and server.port == uri.port for server in pool.servers):
+                return pool
+            hops = self._servers.every(pool, now) if is_address(uri.host) else []
+            if isinstance(hops, list) and any(hop.host == uri.host and hop.port == uri.port for hop in hops):
+                return pool
+        return None
+
     def _to_uri(self, uri: SipUri, now: float) -> Route:
-        wanted = (uri.params.get("maddr") or uri.host).lower()
-        hosts = [wanted] if is_address(wanted) else self.addresses(wanted, now)
-        if hosts is None:
-            return Route(unresolved=wanted)
-        if not hosts:
-            return Route(failure=NO_ADDRESS, details={"detail": f"no address for {wanted}"})
-        transport = uri.transport or ("TLS" if uri.scheme == "sips" else "UDP")
-        port = uri.port or (5061 if transport == "TLS" else 5060)
-        name = uri.host if transport == "TLS" else ""
-        return Route(groups=[[Target([Hop(transport, host, port, name) for host in hosts], str(uri))]])
+        destination = of_uri(uri)
+        found = self._locator.find(destination, now)
+        if found is None:
+            return Route(unresolved=destination)
+        if isinstance(found, NotLocated):
+            return _not_located(found)
+        return Route(groups=[[Target([Hop(*address) for address in found.order(self._random)], str(uri))]])
 
     def trusts(self, flow: Flow) -> bool:
         return is_within(flow.host, self._settings.trusted)
+
+
+_NOT_LOCATED = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
+
+
+def _not_located(why: NotLocated, matched: str = "") -> Route:
+    failure = _NOT_LOCATED.get(why.diagnostics, NO_ADDRESS)
+    return Route(failure=failure, details={"detail": why.text}, matched=matched)
 
 
 def _only_secure(route: Route) -> Route:
@@ -404,7 +413,7 @@ def _over_tls(target: Target) -> Target | None:
 
 
 def _add_target(targets: list[Target], flows: dict[str, Target], binding: Binding, target: Target) -> None:
-    """Flows of one instance are one target: never is a request sent down two at once (RFC 5626 §6)."""
+    """Flows of one instance are one target: never is a request sent down two at once (RFC 5626 §7)."""
     first = flows.setdefault(binding.instance, target) if binding.reg_id else target
     if first is target:
         targets.append(target)
@@ -437,12 +446,3 @@ def is_within(host: str, networks: tuple[Network, ...]) -> bool:
         return False
     address = ip_address(host.partition("%")[0])
     return any(address in network for network in networks)
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is a numeric address rather than a name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

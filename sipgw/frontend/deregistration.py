@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_UNANSWERED = 1000  # NOTIFYs under way; beyond it clients find out by being left alone
 _BODY = b"deregistered;event=unregistered"
-_REASON = '4140;reason="Signed out by this user signing in at more endpoints than are allowed"'
+_REASON = '4140;reason="Signed in at more endpoints than are allowed; the oldest was signed out"'
 
 
 class Deregistration:
@@ -32,10 +32,9 @@ class Deregistration:
         """Notify the endpoint of a binding that was removed, where it is a Lync client and connected."""
         subscription, flow = binding.subscription, binding.flow
         layer = self._proxy.layer
-        reachable = flow is not None and flow.cid in layer.flows
         fields = {"user": binding.aor, "contact": binding.contact, "source": binding.received}
         layer.out.append(Log("info", "signed out by a further endpoint", fields))
-        if subscription is None or flow is None or not reachable:
+        if subscription is None or flow is None:
             return
         listener = self._proxy.router.listener_towards(flow)
         sent_by = listener.sent_by if listener is not None else "invalid"

@@ -54,6 +54,10 @@ class Locator:
             return None
         return self._search(destination, _Wait(), now)
 
+    @property
+    def has_questions(self) -> bool:
+        return bool(self._questions)
+
     def take_questions(self) -> list[Question]:
         """What is to be asked now; each question once until it is answered."""
         questions, self._questions = self._questions, []

@@ -19,11 +19,17 @@ class Server:
 
 @dataclass(frozen=True)
 class Pool:
-    """A Persistent Chat pool: its servers in order of preference and its own contact object (`sip:user@host`)."""
+    """A Persistent Chat pool: its servers in order of preference and its own contact object (`sip:user@host`).
+
+    Without servers the name service is asked for them. `standby` and `drained` hold servers that are used only when no
+    other works, and for no new dialog: as `transport:address:port`, or an address for all of its ports.
+    """
 
     fqdn: str
     servers: tuple[Server, ...]
     service_uri: str
+    standby: frozenset[str] = frozenset()
+    drained: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

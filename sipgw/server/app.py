@@ -13,10 +13,12 @@ from typing import Any
 
 from sipgw.config import Config
 from sipgw.core.admission import Rates
+from sipgw.core.health import HealthSettings
 from sipgw.core.location import ROW
 from sipgw.core.registrar import RegistrarSettings
 from sipgw.engine import Engine, EngineSettings
 from sipgw.events import Listener, Persist
+from sipgw.locating import Reach
 from sipgw.observability.log import get_logger
 from sipgw.registry import Endpoint, Registry
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
@@ -61,6 +63,7 @@ class GatewayApp:
             self.store.close()
             raise
         await self.shell.start(ears)
+        self.shell.run(lambda now: self.shell.perform(self.engine.start_probing(now)), self.engine.outputs)
         self._poller = asyncio.get_running_loop().create_task(self._follow_store())
 
     def _build_engine(self) -> Engine:
@@ -158,10 +161,19 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
         max_bindings=config.limits.max_bindings,
         first_response=timers.first_response,
         rates=Rates(config.limits.max_requests_per_source, config.limits.max_requests_per_user, config.limits.ban),
+        health=HealthSettings(config.health.interval, config.health.rise, config.health.fall),
+        reach=_reach(config),
         recurse=config.gateway.recurse_redirects,
         verbose=config.log.level in ("debug", "info"),
         wall_offset=wall_offset,
     )
+
+
+def _reach(config: Config) -> Reach:
+    """What a name may lead to: TLS where a CA can be held against it, UDP for families that we listen on."""
+    transports = ("TLS", "TCP", "UDP") if config.tls.ca else ("TCP", "UDP")
+    ipv6 = any(":" in item.host for item in config.gateway.listen)
+    return Reach(transports, ("AAAA", "A") if ipv6 else ("A",))
 
 
 def _clock_offset() -> float:

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
+from sipgw.locating import Answer
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.values import host_port
 from sipgw.server.connection import Connection
 from sipgw.server.connector import Connector
 from sipgw.server.datagram import DatagramSocket, bind_datagram
+from sipgw.server.resolver import Resolver
 from sipgw.transport import stun
 
 SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
-RESOLVE_TIMEOUT = 5.0
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1  # seconds between looks at the timers
 _BLANK = (b"", b"\r\n", b"\r\n\r\n", b"\x00")  # datagrams that only keep a NAT binding open
 
@@ -38,7 +39,7 @@ class Machine(Protocol):
 
     def set_overloaded(self, overloaded: bool) -> None: ...
 
-    def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]: ...
+    def resolved(self, answer: Answer, now: float) -> list[Output]: ...
 
     def persisted(self, key: int, error: str | None, now: float) -> list[Output]: ...
 
@@ -106,8 +107,8 @@ def _bind_stream(host: str, port: int) -> socket.socket:
 
 
 class Shell:
-    """Runs one machine. `persist` performs Persist outputs, `log` takes Log outputs, `notify` Notices; `trace` sees
-    every message."""
+    """Runs one machine. `resolver` answers Resolve outputs, by default from the system's name servers; `persist`
+    performs Persist outputs, `log` takes Log outputs, `notify` Notices; `trace` sees every message."""
 
     def __init__(
         self,
@@ -120,11 +121,13 @@ class Shell:
         persist: Persister | None = None,
         notify: Callable[[Notice], None] | None = None,
         trace: Tracer | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.machine = machine
         self.limits = limits or ShellLimits()
         self.counters: Counter[str] = Counter()
         self.trace = trace
+        self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._log = log
         self._persist = persist
@@ -203,7 +206,7 @@ class Shell:
         self.batch_done()
 
     def _look_at_delay(self, now: float) -> None:
-        """Tell the machine when it becomes too much and when it is no longer. Streams show it by how late timers run."""
+        """Tell the machine when it is too much and when no longer. Streams show it by how late timers run."""
         limit = self.limits.max_delay
         late = self._timer is not None and now - self._due > limit
         behind = late or any(sock.behind(now) > limit for sock in self._datagrams.values())
@@ -341,14 +344,10 @@ class Shell:
         self.batch_done()
 
     async def _resolve(self, wanted: Resolve) -> None:
-        hosts: list[str] = []
-        try:
-            async with asyncio.timeout(RESOLVE_TIMEOUT):
-                found = await self._loop.getaddrinfo(wanted.name, None, type=socket.SOCK_STREAM)
-            hosts = list(dict.fromkeys(str(info[4][0]) for info in found))
-        except (OSError, UnicodeError):
-            self.counters["unresolved"] += 1
-        self.perform(self.machine.resolved(wanted.key, hosts, self._loop.time()))
+        if self._resolver is None:
+            self._resolver = Resolver()  # only when it is needed: it reads files
+        answer = await self._resolver.ask(wanted.question)
+        self.perform(self.machine.resolved(answer, self._loop.time()))
         self.batch_done()
 
     # timers

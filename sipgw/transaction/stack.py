@@ -3,6 +3,7 @@
 from collections import Counter
 
 from sipgw.events import Flow, Hop, Output, Send, SendKey
+from sipgw.locating import Answer
 from sipgw.message.build import response_to
 from sipgw.message.checks import check_mandatory, check_request
 from sipgw.message.errors import MalformedMessage
@@ -82,7 +83,7 @@ class Stack:
     def set_overloaded(self, overloaded: bool) -> None:
         """Whether what has come in waits too long to be looked at."""
 
-    def resolved(self, key: str, hosts: list[str], now: float) -> list[Output]:
+    def resolved(self, answer: Answer, now: float) -> list[Output]:
         """The answer to a Resolve."""
         return self.outputs()
 

@@ -1,0 +1,101 @@
+"""Which pool servers work: learnt from every answer and failure, and from OPTIONS where nothing else is heard.
+
+A server is known by its hop (transport, address, port, name). One that is down is tried last, not never: a caller gets
+its chance when all of them look down.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sipgw.events import Hop
+
+MAX_SERVERS = 4096  # that something is known of; one more is taken for up
+LONGEST_RETRY = 3600.0  # seconds that a Retry-After is believed
+
+
+@dataclass(frozen=True)
+class HealthSettings:
+    """`interval` in seconds between OPTIONS to a server, 0 for none. `fall` failures in a row bring it down, `rise`
+    successes up; a refused connection does it at once, as does the answer to a request of somebody's. Without OPTIONS a
+    server that is down is tried again after `retry` seconds."""
+
+    interval: float = 0.0
+    rise: int = 2
+    fall: int = 2
+    retry: float = 30.0
+
+
+@dataclass(slots=True)
+class ServerHealth:
+    """`up`, and since when and why; `until` is when a server that is down may be tried again, 0.0 when only an OPTIONS
+    that is answered tells."""
+
+    up: bool = True
+    since: float = 0.0
+    reason: str = ""
+    until: float = 0.0
+    failures: int = 0
+    successes: int = 0
+
+
+class Health:
+    """`changes` are (hop, health) since they were last taken, for whoever writes the log."""
+
+    def __init__(self, settings: HealthSettings) -> None:
+        self.settings = settings
+        self.changes: list[tuple[Hop, ServerHealth]] = []
+        self._servers: dict[Hop, ServerHealth] = {}
+        self.troubled = False  # whether anything but "up, no failures" is known of any server
+
+    def of(self, hop: Hop) -> ServerHealth:
+        """What is known of a server; nothing is taken for good news."""
+        return self._servers.get(hop) or ServerHealth()
+
+    def usable(self, hop: Hop, now: float) -> bool:
+        known = self._servers.get(hop)
+        return known is None or known.up or 0.0 < known.until <= now
+
+    def ordered(self, hops: list[Hop], now: float) -> list[Hop]:
+        """Those that work before those that do not, otherwise in the order given."""
+        if not self.troubled:
+            return hops
+        return sorted(hops, key=lambda hop: not self.usable(hop, now))
+
+    def succeeded(self, hop: Hop, now: float, probe: bool = False) -> None:
+        """A server has given a final answer other than 503: to an OPTIONS of ours (`probe`), or to a request."""
+        known = self._servers.get(hop)
+        if known is None:
+            return
+        known.failures = 0
+        known.successes += 1
+        if not known.up and (not probe or known.successes >= self.settings.rise):
+            known.up, known.since, known.reason, known.until = True, now, "", 0.0
+            self.changes.append((hop, known))
+        if known.up:
+            del self._servers[hop]
+            self.troubled = bool(self._servers)
+
+    def failed(self, hop: Hop, reason: str, now: float, retry_after: float = 0.0, certain: bool = False) -> None:
+        """A server did not answer, could not be reached (`certain`), or answered 503, maybe with a Retry-After."""
+        known = self._servers.get(hop)
+        if known is None:
+            if len(self._servers) >= MAX_SERVERS:
+                return
+            known = self._servers[hop] = ServerHealth(since=now)
+            self.troubled = True
+        known.failures += 1
+        known.successes = 0
+        settings = self.settings
+        if retry_after:
+            known.until = now + min(retry_after, LONGEST_RETRY)
+        elif not settings.interval:
+            known.until = now + settings.retry
+        if known.up and (certain or retry_after or known.failures >= settings.fall):
+            known.up, known.since, known.reason = False, now, reason
+            self.changes.append((hop, known))
+
+    def keep_only(self, hops: Iterable[Hop]) -> None:
+        """Forget servers that are no longer in the configuration or the zone."""
+        wanted = set(hops)
+        self._servers = {hop: known for hop, known in self._servers.items() if hop in wanted}
+        self.troubled = bool(self._servers)

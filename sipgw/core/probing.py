@@ -1,0 +1,125 @@
+"""OPTIONS to pool servers (§11): that one is down, or back again, is to be known before a caller finds out."""
+
+from collections.abc import Callable
+from random import Random
+
+from sipgw.core.health import Health
+from sipgw.core.pool_servers import PoolServers
+from sipgw.events import Hop
+from sipgw.message.build import new_request
+from sipgw.message.message import Request, Response
+from sipgw.message.values import host_port
+from sipgw.registry import Pool, Registry
+from sipgw.transaction.client import ClientTransaction
+from sipgw.transaction.layer import TransactionLayer
+from sipgw.transaction.timers import Queue
+
+JITTER = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)  # of the interval, by lot: gateways must not ask in step
+MAX_UNDER_WAY = 256  # OPTIONS without an answer; a server beyond that is asked in the next round
+
+SentBy = Callable[[Hop], str]
+
+
+class Prober:
+    """Asks every server of every pool once in a round. `start` begins, `stop` ends; a new round follows by itself."""
+
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        registry: Registry,
+        servers: PoolServers,
+        health: Health,
+        fqdn: str,
+        sent_by: SentBy,
+        patience: float,
+        random: Random,
+    ) -> None:
+        self._layer = layer
+        self._registry = registry
+        self._servers = servers
+        self._health = health
+        self._fqdn = fqdn
+        self._sent_by = sent_by
+        self._patience = patience
+        self._random = random
+        self._next: Queue | None = None
+        self._asked: dict[Hop, ClientTransaction] = {}
+
+    def start(self, now: float) -> None:
+        """Begin with a round at once; without an interval there is only that one, which locates the pools."""
+        self.stop()
+        self.fire("probe", now)
+
+    def stop(self) -> None:
+        if self._next is not None:
+            self._next.pop(self, None)
+            self._next = None
+
+    def fire(self, kind: str, now: float) -> None:
+        """A round."""
+        interval = self._health.settings.interval
+        everything: set[Hop] = set()
+        complete = True
+        for pool in self._registry.pools:
+            hops = self._servers.every(pool, now)  # asks for names that it lacks, so that no call has to wait for them
+            if not isinstance(hops, list):
+                complete = False
+                continue
+            everything |= set(hops)
+            if interval:
+                self._ask_all(pool, hops, now)
+        if complete:
+            self._health.keep_only(everything)
+        if interval:
+            self._next = self._layer.timers.start("probe", interval * self._random.choice(JITTER), self, now)
+
+    def _ask_all(self, pool: Pool, hops: list[Hop], now: float) -> None:
+        for hop in hops:
+            if hop not in self._asked and len(self._asked) < MAX_UNDER_WAY:
+                self._ask(pool, hop, now)
+
+    def _ask(self, pool: Pool, hop: Hop, now: float) -> None:
+        branch, sent_by = self._layer.new_branch(), self._sent_by(hop)
+        request = self._options(hop, branch, sent_by)
+        self._asked[hop] = self._layer.send_request(self, request, branch, hop, now, self._patience, sent_by=sent_by)
+
+    def _options(self, hop: Hop, branch: str, sent_by: str) -> Request:
+        uri = f"sip:{host_port(hop.host, hop.port)};transport={hop.transport.lower()}"
+        headers = [
+            f"Via: SIP/2.0/{hop.transport} {sent_by};branch={branch}",
+            "Max-Forwards: 70",
+            f"From: <sip:{self._fqdn}>;tag={self._layer.new_tag()}",
+            f"To: <{uri}>",
+            f"Call-ID: {self._layer.new_tag()}@{self._fqdn}",
+            "CSeq: 1 OPTIONS",
+            "Accept: application/sdp",
+        ]
+        return new_request("OPTIONS", uri, headers)
+
+    # the transaction layer calls these
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        if response.status < 200:
+            return
+        hop = self._done(transaction)
+        if hop is None:
+            return
+        if response.status == 503:
+            self._health.failed(hop, "503 to OPTIONS", now, retry_after(response))
+        else:
+            self._health.succeeded(hop, now, probe=True)
+
+    def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
+        hop = self._done(transaction)
+        if hop is not None:
+            self._health.failed(hop, reason, now, certain=reason != "timeout")
+
+    def _done(self, transaction: ClientTransaction) -> Hop | None:
+        hop = transaction.to
+        return hop if isinstance(hop, Hop) and self._asked.pop(hop, None) is not None else None
+
+
+def retry_after(response: Response) -> float:
+    """Seconds of a Retry-After (§20.33), comment and parameters aside; 0.0 without a readable one."""
+    text = (response.first("retry-after") or "").partition(";")[0].partition("(")[0].strip()
+    return float(text) if text.isdecimal() and len(text) < 8 else 0.0
