@@ -451,6 +451,7 @@ class World:
         assert self.engine.next_deadline() is None
         assert self.engine.layer._by_peer == {}
         assert self.engine.proxy._waiting_count == 0
+        assert sizes.parked == 0
 
 
 def sipe_message(number: str) -> Request:

@@ -51,7 +51,7 @@ class Branch:
         return True
 
     def next_flow(self, reason: str) -> bool:
-        """Move on to the next flow of the same client instance (RFC 5626 §6); False when there is none."""
+        """Move on to the next flow of the same client instance (RFC 5626 §7); False when there is none."""
         if not self._flows:
             return False
         self._tried.append(f"{self.hop} {reason}")

@@ -57,7 +57,7 @@ def _append(lines: list[str], names: list[str], line: str, name: str) -> None:
 
 
 def push_route(copy: Request, path: str) -> None:
-    """Send a copy along a Path that a registration came by (RFC 3327 §5.5): `path` is its values, joined by commas."""
+    """Send a copy along a Path that a registration came by (RFC 3327 §5.4): `path` is its values, joined by commas."""
     at = copy.names.index("route") if "route" in copy.names else 1
     copy.lines.insert(at, f"Route: {path}")
     copy.names.insert(at, "route")

@@ -141,6 +141,8 @@ class ResponseContext:
             return
         if status == 503 and branch.target.pool is not None:
             outcome = Outcome(503, failure=POOL_BUSY, details=branch.account("503"))
+        elif status == 430:  # RFC 5626 §11.5: between proxies only
+            outcome = Outcome(480, failure=NOT_SIGNED_IN, details=branch.account("430"))
         else:
             outcome = Outcome(status, response)
         if status >= 600:
@@ -260,7 +262,7 @@ class ResponseContext:
             branch.transaction.cancel(now)
 
 
-_FLOW_FAILED = (430, 408)  # RFC 5626 §6: after any other answer the other flows of the instance are left alone
+_FLOW_FAILED = (430, 408)  # RFC 5626 §7: after any other answer the other flows of the instance are left alone
 
 
 def _ends_here(response: Response) -> bool:

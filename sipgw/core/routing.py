@@ -44,7 +44,7 @@ class Target:
     """Somewhere to forward to: `hops` are tried in order; `uri` replaces the Request-URI unless None (§16.6 item 2).
 
     `label` names it for people; `pool` is set when it is a Persistent Chat pool. `route` is a Path to send it along
-    (values joined by commas), `others` are further flows of the same client instance, tried in order (RFC 5626 §6).
+    (values joined by commas), `others` are further flows of the same client instance, tried in order (RFC 5626 §7).
     """
 
     hops: list[Flow | Hop]

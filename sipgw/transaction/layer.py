@@ -163,7 +163,9 @@ class TransactionLayer:
         request = transaction.request
         if request.to_tag:
             return False
-        key = (request.call_id, request.from_tag, str(request.cseq.number), request.method)
+        # with From and To whole: clients that start in the same second may agree in all that chance should make differ
+        sides = request.first("from") or "", request.first("to") or ""
+        key = (request.call_id, *sides, str(request.cseq.number), request.method)
         if key in self._unmerged:
             return True
         transaction.merge_key = key

@@ -178,12 +178,8 @@ def test_a_temporary_gruu_dies_with_its_registration() -> None:
     gruu = temporary(held, one)
     held.remove(one)
     assert held.by_gruu(gruu, 0) == []
-    for changes, found in (
-        ({"call_id": "c", "since": 7}, False),
-        ({"call_id": "d", "since": 1}, False),
-        ({"call_id": "c", "since": 1, "cseq": 9, "contact": "sip:moved"}, True),
-    ):
-        again = binding(**({"instance": "i"} | changes))
+    for contact, call_id, since, found in (("sip:1", "c", 7, False), ("sip:1", "d", 1, False), ("sip:2", "c", 1, True)):
+        again = binding(contact, instance="i", call_id=call_id, since=since)
         held.add(again)
         assert (held.by_gruu(gruu, 0) == [again]) is found
         held.remove(again)

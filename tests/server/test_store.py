@@ -35,11 +35,23 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def row(user: str, contact: str = "sip:10.0.0.1", expires_at: float = NOW + 600, cseq: int = 1) -> tuple[Any, ...]:
-    values = ("urn:uuid:1", 1, "epid1", 0.5, expires_at, "call-1", cseq, "<sip:p;lr>", "tcp:10.0.0.1:40000", "Agent/1")
+    values = (
+        "urn:uuid:1",
+        1,
+        "epid1",
+        0.5,
+        expires_at,
+        "call-1",
+        cseq,
+        "<sip:p;lr>",
+        "tcp:10.0.0.1:40000",
+        "Agent/1",
+        1,
+    )
     return (f"{user}@contoso.com", contact, *values)
 
 
-def write(store: Store, puts: list[tuple[Any, ...]], deletes: list[tuple[str, str]] | None = None) -> Exception | None:
+def write(store: Store, puts: list[tuple[Any, ...]], deletes: list[tuple[Any, ...]] | None = None) -> Exception | None:
     """One change, waited for."""
     answers: Answers = Queue()
     store.write_bindings(puts, deletes or [], answers.put)
@@ -68,9 +80,92 @@ def test_a_binding_is_replaced_by_its_successor(store: Store) -> None:
 
 def test_deletes_go_before_puts(store: Store) -> None:
     write(store, [row("alice"), row("bob")])
-    key = ("alice@contoso.com", "sip:10.0.0.1")
-    assert write(store, [row("alice", cseq=2)], [key, ("bob@contoso.com", "sip:10.0.0.1")]) is None
+    deletes = [Binding(row(user)).key for user in ("alice", "bob")]
+    assert write(store, [row("alice", cseq=2)], deletes) is None
     assert bindings(store) == [row("alice", cseq=2)]
+
+
+def test_flows_with_one_contact_are_told_apart(store: Store) -> None:
+    """A client of RFC 5626 may register one Contact over two connections."""
+    first = row("alice")
+    second = (*first[:3], 2, *first[4:])
+    write(store, [first, second])
+    assert sorted(bindings(store)) == [first, second]
+    write(store, [], [Binding(first).key])
+    assert bindings(store) == [second]
+
+
+OLD_SCHEMA = (
+    """CREATE TABLE endpoints (
+        sip_address TEXT PRIMARY KEY, pool_fqdn TEXT NOT NULL, display_name TEXT NOT NULL, created REAL NOT NULL
+    )""",
+    """CREATE TABLE bindings (
+        aor TEXT NOT NULL, contact TEXT NOT NULL, instance TEXT NOT NULL, reg_id INTEGER NOT NULL, epid TEXT NOT NULL,
+        q REAL NOT NULL, expires_at REAL NOT NULL, call_id TEXT NOT NULL, cseq INTEGER NOT NULL, path TEXT NOT NULL,
+        received TEXT NOT NULL, user_agent TEXT NOT NULL, PRIMARY KEY (aor, contact)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    """CREATE TRIGGER binding_of_endpoint BEFORE INSERT ON bindings
+        WHEN EXISTS (SELECT 1 FROM endpoints WHERE sip_address = 'sip:' || NEW.aor)
+        BEGIN SELECT RAISE(ABORT, 'the address has become an endpoint'); END""",
+    """CREATE TRIGGER endpoint_added AFTER INSERT ON endpoints
+        BEGIN UPDATE state SET value = value + 1 WHERE name = 'endpoints_version'; END""",
+    """CREATE TRIGGER endpoint_removed AFTER DELETE ON endpoints
+        BEGIN UPDATE state SET value = value + 1 WHERE name = 'endpoints_version'; END""",
+    "INSERT INTO state VALUES ('endpoints_version', 0), ('secret', x'00112233')",
+    "PRAGMA application_id = 1936289895",
+    "PRAGMA user_version = 1",
+)
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """A file of the first release, with a binding in it and an endpoint."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    for statement in OLD_SCHEMA:
+        connection.execute(statement)
+    connection.execute("INSERT INTO endpoints VALUES (?, ?, ?, ?)", (CHAT.sip_address, CHAT.pool_fqdn, "Old chat", NOW))
+    connection.execute(f"INSERT INTO bindings VALUES ({', '.join('?' * 12)})", row("alice", cseq=7)[:-1])
+    connection.close()
+    return path
+
+
+def test_a_file_of_the_first_release_is_converted(old: Path) -> None:
+    store = Store.open(old)
+    assert bindings(store) == [(*row("alice", cseq=7)[:-1], 7)]
+    assert store.load_endpoints() == [CHAT]
+    assert store.secret() == bytes.fromhex("00112233")
+    refusal = write(store, [row("ocschat")])
+    assert str(refusal) == f"store {old}: the address has become an endpoint"
+    first = row("alice", cseq=8)
+    assert write(store, [(*first[:3], 2, *first[4:])], []) is None
+    assert len(bindings(store)) == 2
+    store.close()
+    again = Store.open(old)
+    assert len(bindings(again)) == 2
+    again.close()
+
+
+def test_a_file_is_converted_once_when_many_open_it(old: Path) -> None:
+    failures: Queue[StoreError | None] = Queue()
+
+    def open_it() -> None:
+        try:
+            Store.open(old).close()
+            failures.put(None)
+        except StoreError as error:
+            failures.put(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [failures.get() for _ in threads] == [None] * 8
+    store = Store.open(old)
+    assert len(bindings(store)) == 1
+    store.close()
 
 
 def test_what_has_run_out_is_dropped_for_good(store: Store) -> None:
@@ -311,7 +406,7 @@ def newer(path: Path) -> None:
     [
         (lambda path: path.write_bytes(b"?" * 999), "file is not a database; name another file in store.url"),
         (other_program, "the database of another program; name another file in store.url"),
-        (newer, "written by a newer sipgw (schema 99, this one knows 1); upgrade"),
+        (newer, "written by a newer sipgw (schema 99, this one knows 2); upgrade"),
         (Path.mkdir, "unable to open database file; make the file and its folder readable and writable for this user"),
     ],
 )
