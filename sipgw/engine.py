@@ -13,7 +13,7 @@ from sipgw.core.flow_token import FlowTokens
 from sipgw.core.health import Health, HealthSettings
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.pool_servers import PoolServers
-from sipgw.core.probing import Prober
+from sipgw.core.probing import Asking, Prober
 from sipgw.core.proxy import Proxy
 from sipgw.core.registrar import Registrar, RegistrarSettings
 from sipgw.core.routing import Network, Router, RoutingSettings
@@ -69,39 +69,61 @@ class Engine(Stack):
 
     def __init__(self, settings: EngineSettings, registry: Registry, listeners: list[Listener], random: Random) -> None:
         overloaded = (diagnostics(OVERLOADED, settings.fqdn), f"Retry-After: {BUSY_RETRY_AFTER}")
-        tokens = FlowTokens(settings.secret)
-        routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
-        self.location = LocationService(settings.max_bindings, settings.secret)
-        self.locator = Locator(settings.reach)
-        self.health = Health(settings.health)
-        servers = PoolServers(self.locator, self.health, random)
-        self.router = Router(routing, listeners, registry, self.location, tokens, self.locator, servers, random)
         super().__init__(
             TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers
         )
-        self.proxy = Proxy(self.layer, self.router, tokens, self.health, settings.fqdn, settings.first_response)
+        self._random = random
+        self._tokens = FlowTokens(settings.secret)
+        self.location = LocationService(settings.max_bindings, settings.secret)
+        self.locator = Locator(settings.reach)
+        self.health = Health(settings.health)
+        self._build(settings, registry, listeners)
+
+    def _build(self, settings: EngineSettings, registry: Registry, listeners: list[Listener]) -> None:
+        """All that follows from the configuration; what has gathered in the tables above is not touched."""
+        servers = PoolServers(self.locator, self.health, self._random)
+        routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
+        self.router = Router(
+            routing, listeners, registry, self.location, self._tokens, self.locator, servers, self._random
+        )
+        self.router.flows = self.layer.flows
+        self.proxy = Proxy(self.layer, self.router, self._tokens, self.health, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
         self.proxy.recurse = settings.recurse
-        self.router.flows = self.layer.flows
-        registrar = Registrar(self.location, settings.registrar)
-        route, offset = settings.registrar.service_route, settings.wall_offset
-        granting = Granting(self.location, self.layer.new_tag, route, offset)
-        self._registration = Registration(self.proxy, registrar, self.location, registry, settings.domains, granting)
+        self.proxy.counters = self.counters
+        self._registration = self._build_registration(settings, registry)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
         self.layer.user = self.proxy
-        self._prober = Prober(
-            self.layer,
-            registry,
-            servers,
-            self.health,
-            settings.fqdn,
-            self.proxy.sent_by,
-            settings.first_response,
-            random,
-        )
+        asking = Asking(settings.fqdn, self.proxy.sent_by, settings.first_response)
+        self._prober = Prober(self.layer, registry, servers, self.health, asking, self._random)
         self.admission = Admission(settings.rates, settings.trusted, self.counters)
         self.layer.admits = self.admission.admits
-        self.proxy.counters = self.counters
+
+    def _build_registration(self, settings: EngineSettings, registry: Registry) -> Registration:
+        registrar = Registrar(self.location, settings.registrar)
+        route = settings.registrar.service_route
+        granting = Granting(self.location, self.layer.new_tag, route, settings.wall_offset)
+        return Registration(self.proxy, registrar, self.location, registry, settings.domains, granting)
+
+    def reconfigure(
+        self, settings: EngineSettings, registry: Registry, listeners: list[Listener], now: float
+    ) -> list[Output]:
+        """Go by another configuration from now on. Calls and registrations under way, and all state, go on as they are.
+
+        `fqdn` and `secret` have to stay: both are in messages that come back.
+        """
+        proxy, registration, admission = self.proxy, self._registration, self.admission
+        self._prober.stop()
+        self.layer.reconfigure(settings.timers, settings.max_transactions)
+        self._max_headers = settings.max_headers
+        self.location.max_bindings = settings.max_bindings
+        self.locator.reach = settings.reach
+        self.health.settings = settings.health
+        self._build(settings, registry, listeners)
+        self.proxy.take_over(proxy)
+        self._registration.take_over(registration)
+        self.admission.take_over(admission)
+        return self.start_probing(now)
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """One datagram, or one message cut from a stream."""

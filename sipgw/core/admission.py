@@ -58,6 +58,11 @@ class Admission:
         self._users = _Buckets(rates.per_user, rates.per_user)
         self.banned: dict[str, float] = {}
 
+    def take_over(self, other: "Admission") -> None:
+        """Keep bans over a change of configuration; rates begin anew."""
+        self.banned = other.banned
+        self.overloaded = other.overloaded
+
     def admits(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that no transaction knows may get one."""
         new = "tag=" not in request.lines[request.index["to"]] and request.method not in EXEMPT

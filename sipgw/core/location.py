@@ -120,7 +120,7 @@ class LocationService:
         self._by_handle: dict[bytes, list[Binding]] = {}
         self._temporary = TemporaryGruus(secret)
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._max = max_bindings
+        self.max_bindings = max_bindings
         self.count = 0
 
     def bindings(self, aor: str, now: float) -> list[Binding]:
@@ -136,7 +136,7 @@ class LocationService:
 
     def has_room(self, more: int) -> bool:
         """Whether so many more bindings may be added."""
-        return more <= 0 or self.count + more <= self._max
+        return more <= 0 or self.count + more <= self.max_bindings
 
     def add(self, binding: Binding) -> None:
         self._bindings.setdefault(binding.aor, []).append(binding)

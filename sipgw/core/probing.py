@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 from sipgw.core.health import Health
 from sipgw.core.pool_servers import PoolServers
@@ -17,7 +18,13 @@ from sipgw.transaction.timers import Queue
 JITTER = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)  # of the interval, by lot: gateways must not ask in step
 MAX_UNDER_WAY = 256  # OPTIONS without an answer; a server beyond that is asked in the next round
 
-SentBy = Callable[[Hop], str]
+
+class Asking(NamedTuple):
+    """Who asks: the name in From, what Via names towards a hop, and seconds to wait for a first answer."""
+
+    fqdn: str
+    sent_by: Callable[[Hop], str]
+    patience: float
 
 
 class Prober:
@@ -29,18 +36,14 @@ class Prober:
         registry: Registry,
         servers: PoolServers,
         health: Health,
-        fqdn: str,
-        sent_by: SentBy,
-        patience: float,
+        asking: Asking,
         random: Random,
     ) -> None:
         self._layer = layer
         self._registry = registry
         self._servers = servers
         self._health = health
-        self._fqdn = fqdn
-        self._sent_by = sent_by
-        self._patience = patience
+        self._fqdn, self._sent_by, self._patience = asking
         self._random = random
         self._next: Queue | None = None
         self._asked: dict[Hop, ClientTransaction] = {}

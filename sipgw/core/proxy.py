@@ -75,6 +75,11 @@ class Proxy:
         self._waiting: dict[Destination, list[ServerTransaction]] = {}
         self._waiting_count = 0
 
+    def take_over(self, other: "Proxy") -> None:
+        """Go on with the requests that wait for a name, after a change of configuration."""
+        self._waiting, self._waiting_count = other._waiting, other._waiting_count
+        self._datagram_only = other._datagram_only
+
     # the transaction layer calls these
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:

@@ -65,6 +65,10 @@ class Registration:
         """How many REGISTERs wait for the store."""
         return len(self._parked)
 
+    def take_over(self, other: "Registration") -> None:
+        """Go on with what waits for the store, after a change of configuration."""
+        self._parked, self._serial = other._parked, other._serial
+
     def handle(self, transaction: ServerTransaction, now: float) -> None:
         """A REGISTER for one of our domains, in the order of §10.3. Raises MalformedMessage or Refused."""
         request = transaction.request

@@ -67,6 +67,12 @@ class TransactionLayer:
         self._unmerged: dict[tuple[str, ...], ServerTransaction] = {}
         self.flows: dict[int, Flow] = {}
 
+    def reconfigure(self, values: TimerValues, max_transactions: int) -> None:
+        """Other durations for timers that are started from now on, and another bound."""
+        self.values = values
+        self.trying_after = values.until_t2
+        self._max = max_transactions
+
     def new_branch(self) -> str:
         return f"{MAGIC_COOKIE}{self._bits(72):x}"
 
