@@ -11,7 +11,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-from sipgw.config import Config
+from sipgw.config import Config, ConfigError
 from sipgw.core.admission import Rates
 from sipgw.core.health import HealthSettings
 from sipgw.core.location import ROW
@@ -19,8 +19,9 @@ from sipgw.core.registrar import RegistrarSettings
 from sipgw.engine import Engine, EngineSettings
 from sipgw.events import Listener, Persist
 from sipgw.locating import Reach
-from sipgw.observability.log import get_logger
+from sipgw.observability.log import configure, get_logger
 from sipgw.registry import Endpoint, Registry
+from sipgw.server.reload import again
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
@@ -54,7 +55,7 @@ class GatewayApp:
         try:
             addresses = [(item.transport, item.host, item.port) for item in config.gateway.listen]
             ears = bind(addresses, config.gateway.fqdn)
-            self.listeners = [ear.listener for ear in ears]
+            self.listeners = _listeners(ears)
             self.engine = self._build_engine()
             self.shell = self._build_shell()
         except BaseException:
@@ -77,18 +78,9 @@ class GatewayApp:
 
     def _build_shell(self) -> Shell:
         config = self._config
-        limits = ShellLimits(
-            max_head=config.limits.max_header_bytes,
-            max_body=config.limits.max_body_bytes,
-            max_connections=config.limits.max_connections,
-            max_per_peer=config.limits.max_connections_per_peer,
-            idle=config.timers.idle,
-            connect_timeout=config.timers.connect,
-            max_delay=config.limits.max_delay,
-        )
         return Shell(
             self.engine,
-            limits=limits,
+            limits=shell_limits(config),
             tls_server=_server_context(config) if any(item.transport == "TLS" for item in self.listeners) else None,
             tls_client=_client_context(config),
             log=self._log,
@@ -122,6 +114,40 @@ class GatewayApp:
             added, removed = sorted(after - before), sorted(before - after)
             self._log.info("endpoints changed", added=" ".join(added) or "-", removed=" ".join(removed) or "-")
 
+    async def reload(self) -> list[str]:
+        """Read the configuration file again and go by it. What is wrong is returned, a line each; then nothing changes.
+
+        Calls under way go on. Raises nothing that an operator could cause.
+        """
+        try:
+            config = again(self._config)
+            added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
+            ears = bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
+        except ConfigError as error:
+            return error.problems
+        except OSError as error:
+            return [f"{self._config.source}: gateway.listen: {error}"]
+        await self._take(config, ears)
+        return []
+
+    async def _take(self, config: Config, ears: list[Ears]) -> None:
+        known = dict(zip(self._config.gateway.listen, self.listeners, strict=True))
+        gone = [listener for item, listener in known.items() if item not in config.gateway.listen]
+        known.update(zip([item for item in config.gateway.listen if item not in known], _listeners(ears), strict=True))
+        listeners = [known[item] for item in config.gateway.listen]
+        registry = config.registry()
+        registry.replace_stored(self.store.load_endpoints())
+        await self.shell.listen(ears)
+        self.shell.limits = shell_limits(config)
+        settings = engine_settings(config, self.store.secret())
+        now = asyncio.get_running_loop().time()
+        self.shell.perform(self.engine.reconfigure(settings, registry, listeners, now))
+        self.shell.batch_done()
+        self.shell.unlisten(gone)
+        self._config, self.registry, self.listeners = config, registry, listeners
+        configure(config.log.format, config.log.level)
+        self._log = self.shell.log = get_logger()
+
     async def drain(self) -> None:
         """Take nothing new, let transactions that wait for an answer finish, within a bound."""
         await self.shell.stop_accepting()
@@ -138,6 +164,23 @@ class GatewayApp:
             await asyncio.gather(self._poller, return_exceptions=True)
         await self.shell.close()
         self.store.close()
+
+
+def _listeners(ears: list[Ears]) -> list[Listener]:
+    return [ear.listener for ear in ears]
+
+
+def shell_limits(config: Config) -> ShellLimits:
+    """What the shell needs of a configuration."""
+    return ShellLimits(
+        max_head=config.limits.max_header_bytes,
+        max_body=config.limits.max_body_bytes,
+        max_connections=config.limits.max_connections,
+        max_per_peer=config.limits.max_connections_per_peer,
+        idle=config.timers.idle,
+        connect_timeout=config.timers.connect,
+        max_delay=config.limits.max_delay,
+    )
 
 
 def engine_settings(config: Config, secret: bytes, wall_offset: float | None = None) -> EngineSettings:
@@ -218,10 +261,32 @@ def _calm_collector() -> None:
     gc.set_threshold(10_000, 1_000, 1_000)
 
 
+Wishes = asyncio.Queue[bool]  # True to reload, False to end
+
+
+def _take_signals() -> Wishes:
+    wishes: Wishes = asyncio.Queue()  # no longer than signals come, and the kernel merges those
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, wishes.put_nowait, number == signal.SIGHUP)
+    return wishes
+
+
+async def _until_stopped(app: GatewayApp, wishes: Wishes) -> None:
+    """Wait for SIGTERM or SIGINT; SIGHUP reloads meanwhile, one after the other."""
+    while await wishes.get():
+        problems = await app.reload()
+        for problem in problems:
+            get_logger().error("not reloaded", reason=problem)
+        if not problems:
+            get_logger().info("reloaded", addresses=" ".join(str(listener) for listener in app.listeners))
+
+
 async def serve(config: Config) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status."""
     app = GatewayApp(config)
     log = get_logger()
+    wishes = _take_signals()  # before anybody can know that we run
     try:
         await app.start()
     except (OSError, StoreError) as error:  # ssl.SSLError is an OSError
@@ -236,11 +301,8 @@ async def serve(config: Config) -> int:
         fqdn=config.gateway.fqdn,
         pid=os.getpid(),
     )
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    await _until_stopped(app, wishes)
+    log = get_logger()
     log.info("draining")
     await app.drain()
     await app.close()

@@ -129,12 +129,12 @@ class Shell:
         self.trace = trace
         self._resolver = resolver
         self._loop = asyncio.get_running_loop()
-        self._log = log
+        self.log = log
         self._persist = persist
         self._notify = notify
         self._tls_server = tls_server
         self._datagrams: dict[Listener, DatagramSocket] = {}
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[Listener, asyncio.Server] = {}
         self._connections: dict[int, Connection] = {}
         self._per_peer: Counter[str] = Counter()
         self._unflushed: list[Connection] = []
@@ -151,6 +151,12 @@ class Shell:
 
     async def start(self, ears: list[Ears]) -> None:
         """Begin to read and accept."""
+        await self.listen(ears)
+        self._sweeper = self._loop.call_later(SWEEP_EVERY, self._sweep)
+        self._arm()
+
+    async def listen(self, ears: list[Ears]) -> None:
+        """Read and accept at further addresses."""
         for ear in ears:
             if ear.listener.transport == "UDP":
                 self._datagrams[ear.listener] = DatagramSocket(
@@ -158,8 +164,15 @@ class Shell:
                 )
             else:
                 await self._serve(ear)
-        self._sweeper = self._loop.call_later(SWEEP_EVERY, self._sweep)
-        self._arm()
+
+    def unlisten(self, listeners: list[Listener]) -> None:
+        """Read and accept no longer at these addresses. Connections that were accepted there go on."""
+        for listener in listeners:
+            server, sock = self._servers.pop(listener, None), self._datagrams.pop(listener, None)
+            if server is not None:
+                server.close()
+            if sock is not None:
+                sock.close()
 
     async def _serve(self, ear: Ears) -> None:
         secure = self._tls_server if ear.listener.transport == "TLS" else None
@@ -169,7 +182,7 @@ class Shell:
             ssl=secure,
             ssl_handshake_timeout=self.limits.connect_timeout * 4 if secure else None,
         )
-        self._servers.append(server)
+        self._servers[ear.listener] = server
 
     # what connections and sockets call
 
@@ -312,8 +325,8 @@ class Shell:
         self.batch_done()
 
     def _write_log(self, record: Log) -> None:
-        if self._log is not None:
-            getattr(self._log, record.level)(record.event, **record.fields)
+        if self.log is not None:
+            getattr(self.log, record.level)(record.event, **record.fields)
 
     def _perform_rare(self, output: Output) -> None:
         if isinstance(output, Notice):
@@ -401,7 +414,7 @@ class Shell:
 
     async def stop_accepting(self) -> None:
         """Take no new connections; what is connected goes on."""
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
 
     async def close(self) -> None:

@@ -1,0 +1,22 @@
+"""What a running gateway may be told anew, and what only a new process can take over."""
+
+from sipgw.config import Config, ConfigError, load_config
+
+# Both ends of them are elsewhere: in messages that come back, in a file that is open, in a socket of another program.
+FIXED = (("gateway", "fqdn"), ("gateway", "workers"), ("store", "path"), ("admin", "listen"))
+_KEYS = {("store", "path"): "store.url"}
+
+
+def again(config: Config) -> Config:
+    """The configuration as its file is now. Raises ConfigError, also for changes that need a restart."""
+    if config.source is None:
+        raise ConfigError(["embedded defaults: there is no file to read again; start with --config FILE"])
+    new = load_config(config.source)
+    problems = [
+        f"{new.source}: {_KEYS.get((table, key), f'{table}.{key}')}: changes only with a restart; put it back to {old}"
+        for table, key in FIXED
+        if (old := getattr(getattr(config, table), key)) != getattr(getattr(new, table), key)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return new
