@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from sipgw.core.admission import Admission, Rates
+from sipgw.core.aliases import Aliases, Shown
 from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
 from sipgw.core.flow_token import FlowTokens
 from sipgw.core.health import Health, HealthSettings
@@ -38,6 +39,8 @@ class EngineSettings:
     domains: frozenset[str]
     secret: bytes
     trusted: tuple[Network, ...] = ()
+    trusted_names: frozenset[str] = frozenset()
+    shown: Shown = field(default_factory=Shown)
     timers: TimerValues = field(default_factory=TimerValues)
     registrar: RegistrarSettings = field(default_factory=RegistrarSettings)
     max_transactions: int = 100_000
@@ -77,12 +80,13 @@ class Engine(Stack):
         self.location = LocationService(settings.max_bindings, settings.secret)
         self.locator = Locator(settings.reach)
         self.health = Health(settings.health)
+        self.aliases = Aliases()
         self._build(settings, registry, listeners)
 
     def _build(self, settings: EngineSettings, registry: Registry, listeners: list[Listener]) -> None:
         """All that follows from the configuration; what has gathered in the tables above is not touched."""
         servers = PoolServers(self.locator, self.health, self._random)
-        routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted)
+        routing = RoutingSettings(settings.fqdn, settings.domains, settings.trusted, settings.trusted_names)
         self.router = Router(
             routing, listeners, registry, self.location, self._tokens, self.locator, servers, self._random
         )
@@ -91,12 +95,13 @@ class Engine(Stack):
         self.proxy.verbose = settings.verbose
         self.proxy.recurse = settings.recurse
         self.proxy.counters = self.counters
+        self.proxy.aliases, self.proxy.shown = self.aliases, settings.shown
         self._registration = self._build_registration(settings, registry)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
         self.layer.user = self.proxy
         asking = Asking(settings.fqdn, self.proxy.sent_by, settings.first_response)
         self._prober = Prober(self.layer, registry, servers, self.health, asking, self._random)
-        self.admission = Admission(settings.rates, settings.trusted, self.counters)
+        self.admission = Admission(settings.rates, settings.trusted, self.counters, self.router.trusted_names)
         self.layer.admits = self.admission.admits
 
     def _build_registration(self, settings: EngineSettings, registry: Registry) -> Registration:
@@ -145,6 +150,7 @@ class Engine(Stack):
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
         """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
         self.location.connection_lost(flow.cid)
+        self.aliases.lost(flow.cid)
         return super().connection_lost(flow, hop, reason, now)
 
     def resolved(self, answer: Answer, now: float) -> list[Output]:

@@ -36,17 +36,27 @@ class Flow:
     """One way to reach a peer: a datagram address behind a listener, or one connection (`cid` > 0).
 
     `transport` is "UDP", "TCP" or "TLS"; `host` and `port` are the peer's; `listener` is None on a connection that we
-    opened. A connection's id is never reused, across restarts included.
+    opened. A connection's id is never reused, across restarts included. `names` are what the peer's certificate has
+    proved it to be, in lower case; () without TLS or without a certificate.
     """
 
-    __slots__ = ("cid", "host", "listener", "port", "transport")
+    __slots__ = ("cid", "host", "listener", "names", "port", "transport")
 
-    def __init__(self, transport: str, host: str, port: int, listener: Listener | None, cid: int = 0) -> None:
+    def __init__(
+        self,
+        transport: str,
+        host: str,
+        port: int,
+        listener: Listener | None,
+        cid: int = 0,
+        names: tuple[str, ...] = (),
+    ) -> None:
         self.transport = transport
         self.host = host
         self.port = port
         self.listener = listener
         self.cid = cid
+        self.names = names
 
     @property
     def reliable(self) -> bool:

@@ -9,13 +9,19 @@ from sipgw.registry import Server
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """`data` None keeps rooms and history in memory; `rooms_file` is a TOML file, `rooms` are further names."""
+    """`data` None keeps rooms and history in memory; `rooms_file` is a TOML file, `rooms` are further names.
+
+    `certificate` and `private_key` are for TLS; with `ca` whoever connects has to show a certificate of its authorities.
+    """
 
     listen: tuple[ListenAddress, ...]
     domain: str
     data: Path | None = None
     rooms_file: Path | None = None
     rooms: tuple[str, ...] = ()
+    certificate: Path | None = None
+    private_key: Path | None = None
+    ca: Path | None = None
 
 
 @dataclass(frozen=True)

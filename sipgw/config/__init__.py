@@ -5,7 +5,7 @@
 
 from sipgw.config.load import Config, ConfigError, default_config, load_config, parse_config
 from sipgw.config.tables import Admin, Auth, Gateway, Limits, Log, Registrar, Store, Timers, Tls
-from sipgw.config.values import ListenAddress, Network, parse_listen
+from sipgw.config.values import ListenAddress, Network, TlsFiles, parse_listen
 
 __all__ = [
     "Admin",
@@ -21,6 +21,7 @@ __all__ = [
     "Store",
     "Timers",
     "Tls",
+    "TlsFiles",
     "default_config",
     "load_config",
     "parse_config",

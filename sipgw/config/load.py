@@ -25,6 +25,7 @@ from sipgw.config.tables import (
     Timers,
     Tls,
 )
+from sipgw.config.values import TlsFiles
 from sipgw.registry import Endpoint, Pool, Registry
 
 POOL_TLS_PORT = 5041  # where a Persistent Chat server listens for its Front End
@@ -78,6 +79,7 @@ class Config:
     timers: Timers
     pools: tuple[Pool, ...]
     endpoints: tuple[Endpoint, ...]
+    pool_tls: Mapping[str, TlsFiles]  # by fqdn
 
     @property
     def uses_tls(self) -> bool:
@@ -187,6 +189,7 @@ def _config(tables: Tables, source: Path | None) -> Config:
         **{name: getattr(tables, name) for name in _TABLES},
         pools=tuple(_pool(pool, at + 1, tables.gateway) for at, pool in enumerate(tables.pools) if pool is not None),
         endpoints=tuple(_endpoint(endpoint) for endpoint in tables.endpoints if endpoint is not None),
+        pool_tls={pool.fqdn: pool.files(tables.tls.files) for pool in tables.pools if pool is not None},
     )
 
 

@@ -97,11 +97,30 @@ def _tls_files(tables: Tables) -> Findings:
             yield from _needed(tables, ("certificate", "private_key"), f"the listener {address}")
             break
     for at, pool in enumerate(tables.pools):
-        if pool is not None and _speaks_tls(pool) and ("pool", at, "servers") not in tables.broken:
+        if pool is not None and pool.ca is None and _speaks_tls(pool) and ("pool", at, "servers") not in tables.broken:
             yield from _needed(tables, ("ca",), f"pool {pool.fqdn}, which is reached by TLS,")
             break
     if tables.tls.certificate and not tables.tls.private_key:
         yield from _needed(tables, ("private_key",), "the certificate")
+
+
+def _pool_pairs(tables: Tables) -> Findings:
+    """A certificate and its key come together, and neither the gateway's key nor its certificate fits another's."""
+    for at, pool in enumerate(tables.pools):
+        if pool is not None and (pool.certificate is None) != (pool.private_key is None):
+            missing, there = ("certificate", "key") if pool.certificate is None else ("private_key", "certificate")
+            yield ("pool", at, missing), f"is missing, and the pool's {there} needs it; name a PEM file"
+
+
+def _names_can_be_proved(tables: Tables) -> Findings:
+    names = tables.gateway.trusted_names
+    listens = any(address.transport == "TLS" for address in tables.gateway.listen)
+    if names and not (listens and tables.tls.ca is not None and tables.tls.ask_clients):
+        need = "a tls listener, tls.ca and tls.ask_clients = true"
+        yield (
+            ("gateway", "trusted_peers"),
+            f"{names[0]} has to be proved by a certificate, for which there must be {need}",
+        )
 
 
 def _speaks_tls(pool: PoolTable) -> bool:
@@ -177,6 +196,8 @@ RULES: tuple[Callable[[Tables], Findings], ...] = (
     _domains_once,
     _one_worker,
     _tls_files,
+    _pool_pairs,
+    _names_can_be_proved,
     _no_schemes,
     _network_is_trusted,
     _pools_once,

@@ -8,13 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validat
 from sipgw.config.values import (
     ListenAddress,
     Network,
+    TlsFiles,
     parse_admin_listen,
     parse_display_name,
     parse_endpoint_address,
     parse_file,
     parse_listen,
     parse_name,
-    parse_network,
+    parse_peer,
     parse_route_uri,
     parse_server,
     parse_server_name,
@@ -43,15 +44,29 @@ class Gateway(Table):
     listen: Annotated[
         tuple[Annotated[ListenAddress, PlainValidator(parse_listen)], ...], AsArray, Field(min_length=1)
     ] = (ListenAddress("UDP", "127.0.0.1", 5060), ListenAddress("TCP", "127.0.0.1", 5060))
-    trusted_peers: Annotated[tuple[Annotated[Network, PlainValidator(parse_network)], ...], AsArray] = ()
+    trusted_peers: Annotated[tuple[Annotated[Network | str, PlainValidator(parse_peer)], ...], AsArray] = ()
     workers: int = 1
     recurse_redirects: bool = False
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        return tuple(peer for peer in self.trusted_peers if not isinstance(peer, str))
+
+    @property
+    def trusted_names(self) -> tuple[str, ...]:
+        """Names that a certificate has to prove."""
+        return tuple(peer for peer in self.trusted_peers if isinstance(peer, str))
 
 
 class Tls(Table):
     certificate: OptionalFile = None
     private_key: OptionalFile = None
     ca: OptionalFile = None
+    ask_clients: bool = True
+
+    @property
+    def files(self) -> TlsFiles:
+        return TlsFiles(self.certificate, self.private_key, self.ca)
 
 
 class Store(Table):
@@ -72,6 +87,16 @@ class PoolTable(Table):
     service_uri: Annotated[str, PlainValidator(parse_service_uri)] = ""
     standby: Annotated[tuple[Annotated[str, PlainValidator(parse_server_name)], ...], AsArray] = ()
     drained: Annotated[tuple[Annotated[str, PlainValidator(parse_server_name)], ...], AsArray] = ()
+    certificate: OptionalFile = None
+    private_key: OptionalFile = None
+    ca: OptionalFile = None
+
+    def files(self, own: TlsFiles) -> TlsFiles:
+        """What is used towards this pool: its own, and the gateway's where it has none."""
+        certificate, private_key, ca = own
+        if self.certificate is not None:
+            certificate, private_key = self.certificate, self.private_key
+        return TlsFiles(certificate, private_key, self.ca or ca)
 
 
 class EndpointTable(Table):

@@ -23,6 +23,14 @@ _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")  # RFC 1123 §2.1, and the un
 _FORM = "write transport:host:port"
 
 
+class TlsFiles(NamedTuple):
+    """PEM files: who we are, and who says who others are. The first two are both there or both None."""
+
+    certificate: Path | None = None
+    private_key: Path | None = None
+    ca: Path | None = None
+
+
 class ListenAddress(NamedTuple):
     """Where to listen. `transport` is "UDP", "TCP" or "TLS"; `port` 0 takes a free one."""
 
@@ -130,8 +138,8 @@ def parse_name(value: object) -> str:
     return name
 
 
-def parse_network(value: object) -> Network:
-    """An address or network in CIDR form. Raises ValueError."""
+def parse_peer(value: object) -> Network | str:
+    """An address or network in CIDR form, or a name out of a certificate in lower case. Raises ValueError."""
     written = text(value)
     try:
         return ip_network(written)
@@ -140,8 +148,8 @@ def parse_network(value: object) -> Network:
             right = ip_network(written, strict=False)
             raise ValueError(f'"{written}" has bits beyond its prefix; write {right}') from None
     if _NAME.fullmatch(written) and not re.fullmatch(r"[0-9.]+", written):
-        raise ValueError(f'"{written}" is a name; certificate names arrive with a later release, write a network')
-    raise ValueError(f'"{written}" is not a network; write one like 10.1.0.0/16')
+        return parse_name(written)
+    raise ValueError(f'"{written}" is neither a network nor a name; write one like 10.1.0.0/16 or sip.contoso.com')
 
 
 def parse_endpoint_address(value: object) -> str:

@@ -7,7 +7,7 @@ CANCEL, helps calls to their end. A refusal costs next to nothing and leaves no 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
-from sipgw.core.routing import Network, is_within
+from sipgw.core.routing import Network, is_trusted
 from sipgw.events import Flow
 from sipgw.message.message import Request
 
@@ -46,13 +46,21 @@ class _Buckets:
 
 
 class Admission:
-    """`overloaded` is set from outside, by whoever sees the queues. `trusted` networks are not weighed."""
+    """`overloaded` is set from outside, by whoever sees the queues. Peers in `trusted` networks, or whose certificates
+    prove one of `trusted_names`, are not weighed."""
 
-    def __init__(self, rates: Rates, trusted: tuple[Network, ...], counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        rates: Rates,
+        trusted: tuple[Network, ...],
+        counters: Counter[str],
+        trusted_names: frozenset[str] = frozenset(),
+    ) -> None:
         self.overloaded = False
         self.counters = counters
         self._rates = rates
         self._trusted = trusted
+        self._trusted_names = trusted_names
         self._sources = _Buckets(rates.per_source, rates.per_source)
         self._patience = _Buckets(rates.per_source, rates.per_source * PATIENCE)
         self._users = _Buckets(rates.per_user, rates.per_user)
@@ -70,7 +78,7 @@ class Admission:
             self.counters["refused_overloaded"] += 1
             return False
         rates = self._rates
-        if not (rates.per_source or rates.per_user) or is_within(flow.host, self._trusted):
+        if not (rates.per_source or rates.per_user) or is_trusted(flow, self._trusted, self._trusted_names):
             return True
         return self._source_may(request, flow.host, new, now) and (not new or self._user_may(request, now))
 

@@ -67,9 +67,10 @@ class Dialog:
         if cseq is None:
             self.local_seq += 1
             cseq = self.local_seq
+        uri, routes = self._way()
         lines = [
             f"Via: {via}",
-            *[f"Route: {route}" for route in self.routes],
+            *[f"Route: {route}" for route in routes],
             f"From: {self.local}",
             f"To: {self.remote}",
             f"Call-ID: {self.call_id}",
@@ -77,7 +78,15 @@ class Dialog:
             "Max-Forwards: 70",
             *headers,
         ]
-        return new_request(method, self.target, lines, body)
+        return new_request(method, uri, lines, body)
+
+    def _way(self) -> tuple[str, list[str]]:
+        """Request-URI and Route of a request: a strict router first in the route set takes the former (§12.2.1.1)."""
+        if self.routes:
+            first = parse_name_addr(self.routes[0]).uri
+            if "lr" not in parse_uri(first).params:
+                return first, [*self.routes[1:], f"<{self.target}>"]
+        return self.target, self.routes
 
     def in_order(self, request: Request) -> bool:
         """Note the CSeq of a request from the peer; False when it is not higher than the last (§12.2.2)."""

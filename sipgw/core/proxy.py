@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Protocol
 
+from sipgw.core.aliases import Aliases, Shown
 from sipgw.core.branch import Branch
 from sipgw.core.failures import BUSY_RETRY_AFTER, Failure, diagnostics
 from sipgw.core.flow_token import FlowTokens, write_side
@@ -47,7 +48,7 @@ class Proxy:
 
     `verbose` turns the informational log line of every dialog-forming request on. `first_response` is how many
     seconds a pool server has for its first answer before the next one is tried. `recurse` has the contacts of a 3xx
-    tried instead of handed to the caller.
+    tried instead of handed to the caller. `shown` says towards whom a certificate of ours is shown.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Proxy:
         self.counters: Counter[str] = Counter()
         self.verbose = True
         self.recurse = False
+        self.aliases = Aliases()
+        self.shown = Shown()
         self._tokens = tokens
         self._fqdn = fqdn
         self._first_response = first_response
@@ -83,6 +86,8 @@ class Proxy:
     # the transaction layer calls these
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        if transaction.flow.names:
+            self.aliases.learn(transaction.request.via, transaction.flow)
         try:
             self._dispatch(transaction, now)
         except (MalformedMessage, Refused) as error:
@@ -101,6 +106,8 @@ class Proxy:
         target = route.groups[0][0]
         hop = target.hops[0]
         via = via_line(hop.transport, self.sent_by(hop), self.layer.new_branch())
+        if hop.transport == "TLS":
+            via, hop = self._both_ways(via, hop)
         copy = forwarded_copy(ack, target.uri, via, [], Limits(left, breadth_left(ack)), hop.transport != "UDP")
         if "route" in ack.index:
             suit_strict_router(copy)
@@ -163,7 +170,9 @@ class Proxy:
         record_routes: list[str] = []
         if not context.route.in_dialog and request.method in DIALOG_FORMING:
             record_routes = self._record_route(request, source, target, hop)
-        via, stream = via_line(hop.transport, sent_by, key), hop.transport != "UDP"
+        via, to, stream = via_line(hop.transport, sent_by, key), hop, hop.transport != "UDP"
+        if hop.transport == "TLS":
+            via, to = self._both_ways(via, hop)
         copy = forwarded_copy(request, target.uri, via, record_routes, context.limits, stream)
         if target.route:
             push_route(copy, target.route)
@@ -176,7 +185,18 @@ class Proxy:
         give_up_after = None
         if target.pool is not None:
             give_up_after = self._first_response if request.method == "INVITE" else self._first_sign
-        return self.layer.send_request(context, copy, key, hop, now, give_up_after, data, sent_by)
+        return self.layer.send_request(context, copy, key, to, now, give_up_after, data, sent_by)
+
+    def _both_ways(self, via: str, hop: Flow | Hop) -> tuple[str, Flow | Hop]:
+        """RFC 5923 §8: over a connection that the other side has opened, where it offers that; else offer ours."""
+        if isinstance(hop, Flow):
+            return via, hop
+        offered = self.aliases.find(hop) if self.aliases else None
+        if offered is not None:
+            return via, offered
+        listener = self.router.listener_towards(hop)
+        listens = listener is not None and listener.transport == "TLS"
+        return f"{via};alias" if listens and self.shown.to(hop.server_name) else via, hop
 
     def _takes_stream(self, hop: Flow | Hop, now: float) -> bool:
         """Whether TCP is worth a try: there is something to dial, and it has not refused lately."""
@@ -188,7 +208,7 @@ class Proxy:
         token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
         callee = self.router.suffix_for(hop)
         caller = self.router.suffix_for(source)
-        scheme = "sips" if request.uri.startswith("sips:") else "sip"  # item 4
+        scheme = parse_uri(request.uri).scheme  # item 4: sips stays sips
         lines = [f"Record-Route: <{scheme}:{token}@{callee}>"]
         if caller != callee:
             lines.append(f"Record-Route: <{scheme}:{token}@{caller}>")
@@ -206,11 +226,12 @@ class Proxy:
             self.answer(transaction, 481, now)
             return
         context = invite.user
+        reasons = transaction.request.lines_of("reason")
         self.answer(transaction, 200, now)
         if invite.method != "INVITE":
             return  # §9.1: what is not an INVITE ends soon by itself
         if isinstance(context, ResponseContext):
-            context.cancel(now)
+            context.cancel(now, tuple(f"Reason: {value}" for value in reasons))
         elif self._stop_waiting(invite):
             self.answer(invite, 487, now)
 
@@ -220,6 +241,7 @@ class Proxy:
         if self._waiting_count >= MAX_WAITING:
             raise Refused(503, "too many requests wait for name resolution", (f"Retry-After: {BUSY_RETRY_AFTER}",))
         self._trying(transaction, now)
+        transaction.watch(now)
         self._waiting_count += 1
         self._waiting.setdefault(destination, []).append(transaction)
 

@@ -62,13 +62,6 @@ class _Asked:
     current: list[Binding]
 
 
-def check_require(request: Request) -> None:
-    """§10.3 step 2, §8.2.2.3. Raises Refused (420) naming what we do not know."""
-    unknown = [tag for tag in request.values("require") if tag.lower() not in EXTENSIONS]
-    if unknown:
-        raise Refused(420, f"Require {', '.join(unknown)}", (f"Unsupported: {', '.join(unknown)}",))
-
-
 class Registrar:
     def __init__(self, location: LocationService, settings: RegistrarSettings) -> None:
         self._location = location

@@ -15,11 +15,10 @@ from sipgw.core.forwarding import Limits
 from sipgw.core.recursion import follow
 from sipgw.core.routing import Route
 from sipgw.events import UNTRUSTED, Flow, Hop
-from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
+from sipgw.message.uri import SipUri, parse_uri
 from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.server import ServerTransaction
-from sipgw.transaction.timers import Queue
 
 if TYPE_CHECKING:
     from sipgw.core.proxy import Proxy
@@ -39,7 +38,6 @@ class ResponseContext:
         "_request",
         "_seen",
         "_server",
-        "_trying",
         "limits",
         "loop_mark",
         "route",
@@ -56,16 +54,13 @@ class ResponseContext:
         self._groups = route.groups
         self._branches: dict[ClientTransaction, Branch] = {}
         self._outcomes: list[Outcome] = []
-        self._seen: set[str] = set()
+        self._seen: list[SipUri] = []
         self._final = False
         self._cancelled = False
-        self._trying: Queue | None = None
 
     def start(self, now: float) -> None:
         """Forward to the first group of targets."""
-        layer = self._proxy.layer
-        if self._server.method != "INVITE":
-            self._trying = layer.timers.start("trying", layer.trying_after, self, now)
+        self._server.watch(now)
         self._start_group(now)
 
     def _start_group(self, now: float) -> None:
@@ -81,11 +76,6 @@ class ResponseContext:
     def _try(self, branch: Branch, now: float) -> None:
         branch.transaction = transaction = self._proxy.forward(self, self._request, self._server.reply_to, branch, now)
         self._branches[transaction] = branch
-
-    def fire(self, kind: str, now: float) -> None:
-        """RFC 4320 §4.1: by now the sender of a non-INVITE repeats it only rarely; a 100 tells that it has arrived."""
-        self._trying = None
-        self._server.respond(response_to(self._request, 100), now)
 
     # §16.7: responses
 
@@ -128,7 +118,7 @@ class ResponseContext:
         self._relay(response, now)  # every 2xx to an INVITE goes back, also after a final response (item 5)
         if not self._final:
             self._finish()
-            self._cancel_branches(now)  # item 10
+            self._cancel_branches(now, _ELSEWHERE)  # item 10
 
     def _failed_with(self, branch: Branch, response: Response, now: float) -> None:
         status = response.status
@@ -155,11 +145,16 @@ class ResponseContext:
 
     def _followed(self, response: Response, now: float) -> bool:
         """Item 4: try what a 3xx names. What cannot be tried stays in the response; True when nothing does."""
-        if self._final or self._cancelled or not self._groups:
+        if self._final or self._cancelled or not self._groups or not self.route.ours:
             return False
         if not self._seen:
-            self._seen = {target.uri or self._request.uri for group in self.route.groups for target in group}
-            self._seen |= {flow.uri or "" for group in self.route.groups for target in group for flow in target.others}
+            own = self._request.uri
+            self._seen = [
+                parse_uri(flow.uri or own)
+                for group in self.route.groups
+                for target in group
+                for flow in (target, *target.others)
+            ]
         groups, rest = follow(self._proxy.router, self._request, response, self._server.flow, self._seen, now)
         self._groups[1:1] = groups
         return bool(groups) and not rest
@@ -240,20 +235,17 @@ class ResponseContext:
         self._groups = []
         self._outcomes = []
         del self._request
-        if self._trying is not None:
-            self._trying.pop(self, None)
-            self._trying = None
 
     # §16.10: CANCEL, and Timer C
 
-    def cancel(self, now: float) -> None:
-        """The caller has hung up before an answer."""
+    def cancel(self, now: float, reasons: tuple[str, ...] = ()) -> None:
+        """The caller has hung up before an answer; `reasons` are the Reason lines that it gave."""
         self._cancelled = True
-        self._cancel_branches(now)
+        self._cancel_branches(now, reasons)
 
-    def _cancel_branches(self, now: float) -> None:
+    def _cancel_branches(self, now: float, reasons: tuple[str, ...] = ()) -> None:
         for transaction in self._branches:
-            transaction.cancel(now)
+            transaction.cancel(now, reasons)
 
     def rang_out(self, branch: Branch, now: float) -> None:
         """Timer C: nobody has answered for minutes (§16.8)."""
@@ -262,6 +254,7 @@ class ResponseContext:
             branch.transaction.cancel(now)
 
 
+_ELSEWHERE = ('Reason: SIP;cause=200;text="Call completed elsewhere"',)  # RFC 3326 §2: it was not missed
 _FLOW_FAILED = (430, 408)  # RFC 5626 §7: after any other answer the other flows of the instance are left alone
 
 

@@ -58,7 +58,10 @@ class Target:
 @dataclass(slots=True)
 class Route:
     """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (we answer),
-    `failure` (with `details` for the diagnostics), or `unresolved`, a destination that has to be located first."""
+    `failure` (with `details` for the diagnostics), or `unresolved`, a destination that has to be located first.
+
+    `ours` tells that the Request-URI is one of a domain served here.
+    """
 
     groups: list[list[Target]] = field(default_factory=list)
     local: bool = False
@@ -67,15 +70,18 @@ class Route:
     details: dict[str, str] = field(default_factory=dict)
     matched: str = ""
     in_dialog: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True)
 class RoutingSettings:
-    """`domains` in lower case; `trusted` networks whose servers may relay to foreign domains."""
+    """`domains` in lower case; `trusted` networks, and names proved by certificate, whose servers may relay to foreign
+    domains. Pools are trusted by their names anyway."""
 
     fqdn: str
     domains: frozenset[str]
     trusted: tuple[Network, ...] = ()
+    trusted_names: frozenset[str] = frozenset()
 
 
 class Router:
@@ -100,6 +106,7 @@ class Router:
         self._location = location
         self._tokens = tokens
         self._pools = {checksum(pool.fqdn): pool for pool in registry.pools}
+        self.trusted_names = settings.trusted_names | {pool.fqdn for pool in registry.pools}
         self.flows: dict[int, Flow] = {}
         self._locator = locator
         self._servers = servers
@@ -162,6 +169,7 @@ class Router:
         if uri.host not in self._settings.domains:
             return self._elsewhere(uri, flow, now)
         route = self._in_domain(request, uri, now)
+        route.ours = True
         return _only_secure(route) if uri.scheme == "sips" else route
 
     def _without_own_maddr(self, request: Request, uri: SipUri) -> SipUri:
@@ -214,6 +222,8 @@ class Router:
         if value.startswith("<sip:") and at > 0 and value[at + 1 : end] in self._own_suffixes:
             return value[5:at]
         uri = parse_uri(parse_name_addr(value).uri)
+        if self.is_self(uri):
+            return ""
         ours = host_port(uri.host, uri.port).lower() in self._own_names
         return (uri.user or "") if ours else None
 
@@ -318,7 +328,7 @@ class Router:
         Contact's address when that is where the REGISTER came from, else back to the source: a Contact behind NAT is
         not reachable, and one that names a third party must not aim our traffic at it.
         """
-        uri = _request_uri(binding.contact)
+        uri = request_uri(binding.contact)
         if uri is None:
             return None
         transport, host, port = binding.source
@@ -380,7 +390,7 @@ class Router:
         return Route(groups=[[Target([Hop(*address) for address in found.order(self._random)], str(uri))]])
 
     def trusts(self, flow: Flow) -> bool:
-        return is_within(flow.host, self._settings.trusted)
+        return is_trusted(flow, self._settings.trusted, self.trusted_names)
 
 
 _NOT_LOCATED = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
@@ -421,7 +431,7 @@ def _add_target(targets: list[Target], flows: dict[str, Target], binding: Bindin
         first.others.append(target)
 
 
-def _request_uri(contact: str) -> SipUri | None:
+def request_uri(contact: str) -> SipUri | None:
     """A contact as a Request-URI: without what one may not have (§16.6 item 2); None for what is no sip URI."""
     try:
         uri = parse_uri(contact)
@@ -438,6 +448,13 @@ def route_suffix(listener: Listener) -> str:
     """What follows the @ in the Record-Route URI of a listener."""
     transport = "" if listener.transport == "UDP" else f";transport={listener.transport.lower()}"
     return f"{listener.sent_by}{transport};lr"
+
+
+def is_trusted(flow: Flow, networks: tuple[Network, ...], names: frozenset[str]) -> bool:
+    """Whether a peer belongs to one of the networks, or its certificate has proved one of the names."""
+    if flow.names and not names.isdisjoint(flow.names):
+        return True
+    return is_within(flow.host, networks)
 
 
 def is_within(host: str, networks: tuple[Network, ...]) -> bool:

@@ -18,6 +18,7 @@ from sipgw.transaction.stack import Stack
 from sipgw.transaction.tables import RETRANSMIT, TIMEOUT
 from sipgw.transaction.timers import Queue, TimerValues
 
+TARGET_REFRESH = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER")
 Answered = Callable[["Response | None", str, float], None]  # final response or None, reason when None, now
 
 
@@ -35,12 +36,14 @@ class UserAgent(Stack):
     """`listeners` are where it can be reached, none for a client that only opens connections."""
 
     application: Application
+    extensions: frozenset[str] = frozenset()  # option tags that a peer may require, in lower case
 
     def __init__(
         self, listeners: list[Listener], random: Random, timers: TimerValues, max_transactions: int = 10_000
     ) -> None:
         super().__init__(TransactionLayer(timers, random, max_transactions))
         self.layer.user = self
+        self.layer.endpoint = True
         self.dialogs: dict[DialogId, Dialog] = {}
         self._listeners = listeners
         self._unacknowledged: dict[DialogId, _Unacknowledged] = {}
@@ -58,10 +61,21 @@ class UserAgent(Stack):
             self.answer(transaction, 481, now)
         elif dialog is not None and not dialog.in_order(request):
             self.answer(transaction, 500, now)  # §12.2.2
+        elif unknown := [tag for tag in request.values("require") if tag.lower() not in self.extensions]:
+            self.answer(transaction, 420, now, [f"Unsupported: {', '.join(unknown)}"])  # §8.2.2.3
         else:
-            if dialog is not None and isinstance(dialog.to, Flow):
-                dialog.to = transaction.flow  # where the peer is now, should its connection have been replaced
+            if dialog is not None:
+                self._follow(dialog, transaction)
             self._dispatch(transaction, dialog, now)
+
+    @staticmethod
+    def _follow(dialog: Dialog, transaction: ServerTransaction) -> None:
+        """Where the peer is now, should its connection have been replaced or its target refreshed (§12.2.2)."""
+        if isinstance(dialog.to, Flow):
+            dialog.to = transaction.flow
+        contacts = transaction.request.values("contact") if transaction.method in TARGET_REFRESH else []
+        if contacts:
+            dialog.target = parse_name_addr(contacts[0]).uri
 
     def _dispatch(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
         try:

@@ -50,6 +50,15 @@ def check_proxy_require(request: Request) -> None:
         raise Refused(420, f"Proxy-Require {', '.join(unknown)}", (f"Unsupported: {', '.join(unknown)}",))
 
 
+def check_require(request: Request, known: frozenset[str]) -> None:
+    """§8.2.2.3, for a UAS that knows the option tags in `known` (lower case). Raises Refused (420)."""
+    if "require" not in request.index:
+        return
+    unknown = [tag for tag in request.values("require") if tag.lower() not in known]
+    if unknown:
+        raise Refused(420, f"Require {', '.join(unknown)}", (f"Unsupported: {', '.join(unknown)}",))
+
+
 def check_loop(request: Request, sent_by: frozenset[str], fingerprint: str) -> None:
     """§16.3 item 4, RFC 5393 §4.2: a request of the same fingerprint passed here before. Raises Refused (482).
 

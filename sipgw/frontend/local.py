@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from sipgw.core import registrar
+from sipgw.core.validation import check_require
 from sipgw.events import Listener
 from sipgw.frontend import notifications
 from sipgw.frontend.registration import Registration
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
     from sipgw.core.proxy import Proxy
 
 ALLOWED = "REGISTER, SUBSCRIBE, SERVICE, OPTIONS"
+OPEN = ("SUBSCRIBE", "SERVICE", "OPTIONS")
+EXTENSIONS = registrar.EXTENSIONS | {"adhoclist", "categorylist", "ms-benotify", "ms-piggyback-first-notify"}
+CAPABILITIES = (  # §11.2
+    f"Allow: {ALLOWED}",
+    "Accept: application/sdp",
+    "Accept-Encoding: identity",
+    "Accept-Language: en",
+    f"Supported: {', '.join(sorted(registrar.EXTENSIONS))}",
+)
 MAX_SUBSCRIPTION = 7200  # seconds
 _DOCUMENT = "application/{}+xml"
 
@@ -32,14 +43,19 @@ class FrontEnd:
         method = transaction.method
         if method == "REGISTER":
             self._registration.handle(transaction, now)
-        elif method == "SUBSCRIBE":
+        elif method in OPEN:
+            check_require(transaction.request, EXTENSIONS)
+            self._answer(transaction, method, now)
+        else:
+            self._proxy.answer(transaction, 405, now, (f"Allow: {ALLOWED}",))
+
+    def _answer(self, transaction: ServerTransaction, method: str, now: float) -> None:
+        if method == "SUBSCRIBE":
             self._subscribe(transaction, now)
         elif method == "SERVICE":
             self._proxy.answer(transaction, 200, now)  # publications are taken and not kept: there is no presence here
-        elif method == "OPTIONS":
-            self._proxy.answer(transaction, 200, now, (f"Allow: {ALLOWED}", "Accept: application/sdp"))
         else:
-            self._proxy.answer(transaction, 405, now, (f"Allow: {ALLOWED}",))
+            self._proxy.answer(transaction, 200, now, CAPABILITIES)
 
     def _subscribe(self, transaction: ServerTransaction, now: float) -> None:
         """A subscription to oneself: the first notification rides on the 200 (ms-piggyback-first-notify).

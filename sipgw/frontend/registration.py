@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sipgw.core.failures import NO_USER, NOT_YOUR_URI
 from sipgw.core.location import Binding, LocationService
-from sipgw.core.registrar import Change, Registrar, check_require
-from sipgw.core.validation import Refused
+from sipgw.core.registrar import EXTENSIONS, Change, Registrar
+from sipgw.core.validation import Refused, check_require
 from sipgw.events import Log, Persist
 from sipgw.frontend import signin
 from sipgw.frontend.deregistration import Deregistration
@@ -72,7 +72,7 @@ class Registration:
     def handle(self, transaction: ServerTransaction, now: float) -> None:
         """A REGISTER for one of our domains, in the order of §10.3. Raises MalformedMessage or Refused."""
         request = transaction.request
-        check_require(request)
+        check_require(request, EXTENSIONS)
         failure = signin.check(request)
         if failure is not None:
             self._proxy.fail(transaction, failure, {}, now)
@@ -113,6 +113,7 @@ class Registration:
         parked = _Parked(transaction, change, [binding.expires_at for binding in change.removed], tag)
         if change.added or change.removed:
             self._registrar.apply(change)
+            transaction.watch(now)
             self._park(parked)
         else:
             self._accept(parked, now)

@@ -100,9 +100,16 @@ def serve(config_path: Path | None) -> int:
 @click.option("--rooms", "rooms_file", type=EXISTING_FILE, help="TOML file of rooms.")
 @click.option("--room", "rooms", multiple=True, metavar="NAME", help="A room to have; may be repeated.")
 @click.option("--domain", type=DOMAIN, default="contoso.com", show_default=True, help="SIP domain of the pool's URIs.")
+@click.option("--certificate", type=EXISTING_FILE, help="PEM file, for --listen tls:...")
+@click.option("--private-key", type=EXISTING_FILE, help="PEM file of its key.")
+@click.option("--ca", type=EXISTING_FILE, help="PEM file; whoever connects has to show a certificate of these authorities.")
 def pool(**options: Any) -> int:
     """Run an emulated Persistent Chat pool."""
     _log_as_default()
+    if any(item.transport == "TLS" for item in options["listen"]):
+        for name in ("certificate", "private_key"):
+            if options[name] is None:
+                raise click.UsageError(f"--listen tls:... needs --{name.replace('_', '-')}")
     from sipgw.server.pool_app import run_pool
 
     return run(run_pool(PoolOptions(**options)))

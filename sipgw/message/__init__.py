@@ -5,7 +5,8 @@ offsets are byte offsets, and the code can compare with plain string literals. B
 """
 
 from sipgw.message.errors import MalformedMessage, MalformedUri
-from sipgw.message.message import Message, Request, Response, parse_message
+from sipgw.message.message import Message, Request, Response
+from sipgw.message.parser import parse_message
 from sipgw.message.uri import SipUri, parse_uri
 from sipgw.message.values import NameAddr, Via, parse_name_addr, parse_via
 

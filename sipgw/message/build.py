@@ -41,6 +41,7 @@ REASONS = {
     503: "Service Unavailable",
     504: "Server Time-out",
     505: "Version Not Supported",
+    513: "Message Too Large",
     603: "Decline",
 }
 _COPIED = ("via", "from", "to", "call-id", "cseq")  # §8.2.6.2
@@ -92,12 +93,15 @@ def ack_for(request: Request, response: Response) -> Request:
     return _hop_by_hop(request, "ACK", response.first("to") or "")
 
 
-def cancel_for(request: Request) -> Request:
-    """The CANCEL for a pending request: same Request-URI, Call-ID, To, From, CSeq number, top Via and Route (§9.1)."""
-    return _hop_by_hop(request, "CANCEL")
+def cancel_for(request: Request, reasons: Sequence[str] = ()) -> Request:
+    """The CANCEL for a pending request: same Request-URI, Call-ID, To, From, CSeq number, top Via and Route (§9.1).
+
+    `reasons` are whole Reason lines (RFC 3326).
+    """
+    return _hop_by_hop(request, "CANCEL", more=reasons)
 
 
-def _hop_by_hop(request: Request, method: str, to: str = "") -> Request:
+def _hop_by_hop(request: Request, method: str, to: str = "", more: Sequence[str] = ()) -> Request:
     request.reindex()  # what was only made to be sent has no index yet
     top_via = split_list(request.first("via") or "")[0]
     routes = [line for line, name in zip(request.lines, request.names, strict=True) if name == "route"]
@@ -109,5 +113,6 @@ def _hop_by_hop(request: Request, method: str, to: str = "") -> Request:
         f"Call-ID: {request.call_id}",
         f"CSeq: {request.cseq.number} {method}",
         "Max-Forwards: 70",
+        *more,
     ]
     return new_request(method, request.uri, headers)

@@ -1,37 +1,77 @@
 """What every message must have before anybody looks at it (RFC 3261 §8.1.1, §16.3 item 1, §20)."""
 
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Message, Request
-from sipgw.message.values import parse_name_addr
+from sipgw.message.message import Message, Request, Response
+from sipgw.message.values import parse_cseq, parse_name_addr
 
 _MANDATORY = ("to", "from", "call-id", "cseq")
 _SINGLE = (*_MANDATORY, "max-forwards", "content-length")
 
+MAX_VIAS = 70  # §8.1.1.6 gives a request 70 hops; one that has made more passed a proxy that does not count
+
 
 def check_mandatory(message: Message) -> None:
     """The headers that every message has, once each. Raises MalformedMessage."""
-    index = message.index
+    index, names = message.index, message.names
     for name in _MANDATORY:
         if name not in index:
             raise MalformedMessage(f"no {name.title()} header", 400, message)
-    if len(index) < len(message.names):
+    repeated = len(names) - len(index)
+    if repeated and repeated != names.count("via") - 1:
         for name in _SINGLE:
-            if message.names.count(name) > 1:
+            if names.count(name) > 1:
                 raise MalformedMessage(f"more than one {name.title()} header", 400, message)
 
 
 def check_request(request: Request) -> None:
-    """CSeq fits the request line (§8.1.1.5), From and To can be read. Raises MalformedMessage."""
+    """CSeq fits the request line (§8.1.1.5), there is one Call-ID, From and To can be read, the Request-URI has no
+    headers (§19.1.1), and no more than MAX_VIAS proxies were passed. Raises MalformedMessage."""
     try:
         number, _, method = (request.first("cseq") or "").partition(" ")
         if len(number) > 9 or method != request.method or not number.isdecimal():  # else it is of the plain form
             method = request.cseq.method
         if method != request.method:
             raise MalformedMessage(f"CSeq says {method[:20]!r}, the request line {request.method[:20]!r}")
-        for name in ("from", "to"):
-            value = request.first(name) or ""
-            _, closed, tail = value.partition(">")
-            if '"' in value or value[:5] != "<sip:" or not closed or tail[:1] not in ("", ";"):  # else it is plain
-                parse_name_addr(value)
+        _check_call_id(request.first("call-id") or "")
+        _check_address(request.first("from") or "")
+        _check_address(request.first("to") or "")
+        _ = request.via
+        if "?" in request.uri:
+            _check_uri(request.uri)
+        if len(request.names) > len(request.index):
+            _check_vias(request)
     except MalformedMessage as error:
         raise MalformedMessage(error.reason, error.status, request) from None
+
+
+def check_response(response: Response) -> None:
+    """CSeq can be read; who sent the request looks at nothing else before it is matched. Raises MalformedMessage."""
+    value = response.first("cseq") or ""
+    number, _, method = value.partition(" ")
+    if len(number) > 9 or not method or not number.isdecimal():
+        parse_cseq(value)
+
+
+def _check_call_id(value: str) -> None:
+    if not value or " " in value or "\t" in value:
+        raise MalformedMessage(f"not a Call-ID: {value[:40]!r}")
+
+
+def _check_address(value: str) -> None:
+    display, _, rest = value.partition("<")
+    uri, closed, tail = rest.partition(">")
+    plain = closed and uri[:4] == "sip:" and " " not in uri and '"' not in value and tail[:1] in ("", ";")
+    if not plain or (display and not display.rstrip().isalnum()):
+        parse_name_addr(value)
+
+
+def _check_uri(text: str) -> None:
+    """A question mark in the user part is legal, behind it begin headers, which only a Contact or a page may give."""
+    if "?" in text.rpartition("@")[2]:
+        raise MalformedMessage(f"headers in the Request-URI: {text[:60]!r}")
+
+
+def _check_vias(request: Request) -> None:
+    lines = request.lines_of("via")
+    if len(lines) + sum([line.count(",") for line in lines]) > MAX_VIAS:
+        raise MalformedMessage(f"more than {MAX_VIAS} Via values: it has passed too many proxies", 483)

@@ -2,12 +2,13 @@
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 from urllib.parse import unquote as unescape
 
 from sipgw.message.errors import MalformedMessage, MalformedUri
-from sipgw.message.values import host_port, split_host_port
+from sipgw.message.values import MAX_PARAMS, host_port, split_host_port
 
-MAX_URI = 4096  # a longer one cannot be routed by anyone; §21.4.15 would answer 414
+MAX_URI = 4096  # characters; a longer one cannot be routed by anyone (§21.4.12: 414)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\Z")  # linear on purpose: names are checked where they are resolved
@@ -99,7 +100,10 @@ def _parse_rest(text: str, scheme: str, rest: str) -> SipUri:
 
 def _params(text: str) -> dict[str, str | None]:
     params: dict[str, str | None] = {}
-    for piece in text.split(";"):
+    pieces = text.split(";")
+    if len(pieces) > MAX_PARAMS:
+        raise MalformedUri(f"more than {MAX_PARAMS} parameters in a URI: {text[:60]!r}")
+    for piece in pieces:
         key, equals, value = piece.partition("=")
         if key:
             params[key.lower()] = value if equals else None
@@ -115,11 +119,21 @@ def equivalent(a: SipUri, b: SipUri) -> bool:
     """RFC 3261 §19.1.4. Not transitive, as the section says."""
     if a.text == b.text:
         return True
-    if a.scheme != b.scheme or a.host != b.host or a.port != b.port:
+    if a.scheme != b.scheme or a.port != b.port or not _same_host(a.host, b.host):
         return False
     if _undo(a.user) != _undo(b.user) or _undo(a.password) != _undo(b.password):
         return False
     return _same_params(a.params, b.params) and _same_headers(a.headers, b.headers)
+
+
+def _same_host(a: str, b: str) -> bool:
+    """RFC 5954 §4.2: IPv6 addresses are compared by what they are, not by how they are written."""
+    if a == b or ":" not in a or ":" not in b:
+        return a == b
+    try:
+        return ip_address(a) == ip_address(b)
+    except ValueError:
+        return False
 
 
 def _undo(text: str | None) -> str | None:

@@ -1,10 +1,21 @@
 """Header values: Via, name-addr with parameters, CSeq, comma lists (RFC 3261 §20, §25.1)."""
 
+import re
+from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from sipgw.message.errors import MalformedMessage
+from sipgw.message.names import TOKEN
 
 MAGIC_COOKIE = "z9hG4bK"  # §8.1.1.7
+MAX_PARAMS = 64  # of one value; the longest that clients send have a dozen
+
+_VIA = re.compile(r"\s*[^\s/;,]+\s*/\s*[^\s/;,]+\s*/\s*([^\s/;,]+)\s+([^\s;,]+)")  # of whatever protocol
+_THREE_COLONS = re.compile(r":::(?=[0-9]+\.)")
+_ESCAPED = re.compile(r"(?s)\\(.)")
+_SAFE = TOKEN | frozenset("[]:")
+_AMBIGUOUS = frozenset(',;"<>\\')  # in a display name without quotes they leave open where the value ends
 
 
 class CSeq(NamedTuple):
@@ -95,12 +106,17 @@ def _separators(text: str, separator: str) -> list[int]:
 
 
 def parse_params(text: str) -> list[tuple[str, str | None]]:
-    """`;a=1;b` to [("a", "1"), ("b", None)]; order, case and quotes as written."""
+    """`;a=1;b` to [("a", "1"), ("b", None)]; order, case and quotes as written.
+
+    Raises MalformedMessage when there are too many.
+    """
     params: list[tuple[str, str | None]] = []
     if ";" not in text and '"' not in text and " " not in text:  # one parameter, as in most Vias
         key, equals, value = text.partition("=")
         return [(key, value if equals else None)] if key else []
     pieces = split_list(text, ";") if '"' in text else text.split(";")
+    if len(pieces) > MAX_PARAMS:
+        raise MalformedMessage(f"more than {MAX_PARAMS} parameters: {text[:60]!r}")
     for piece in pieces:
         key, equals, value = piece.partition("=")
         key = key.strip()
@@ -113,7 +129,7 @@ def parse_via(text: str) -> Via:
     """The first Via value of a header line. Raises MalformedMessage."""
     if "," in text:
         text = split_list(text)[0] if split_list(text) else ""
-    main, _, tail = text.partition(";")
+    main, semicolon, tail = text.partition(";")
     words = main.split()
     if len(words) != 2:
         words = _rejoin_protocol(main)
@@ -121,7 +137,46 @@ def parse_via(text: str) -> Via:
     if protocol[:8].upper() != "SIP/2.0/" or len(protocol) == 8:
         raise MalformedMessage(f"Via is not SIP/2.0: {protocol[:30]!r}")
     host, port = split_host_port(sent_by)
-    return Via(protocol[8:], sent_by, host, port, parse_params(tail) if tail else [])
+    return Via(protocol[8:], sent_by, host, port, _via_params(tail) if semicolon else [])
+
+
+def _via_params(text: str) -> list[tuple[str, str | None]]:
+    """Stricter than for an address, whose parameters are not ours: what a Via says decides where answers go."""
+    params = parse_params(text)
+    if len(params) <= text.count(";") or " " in text:  # one is empty, a semicolon is quoted, or there is white space
+        _check_params(text)
+    return params
+
+
+def _check_params(text: str) -> None:
+    for piece in _outside_quotes(text).split(";"):
+        key, _, value = piece.partition("=")
+        if len(key.split()) != 1 or len(value.split()) > 1:
+            raise MalformedMessage(f"not the parameters of a Via: {text[:60]!r}")
+
+
+def _outside_quotes(text: str) -> str:
+    """The text with every quoted string emptied. Raises MalformedMessage for one that does not end."""
+    parts, start = [], 0
+    while (opening := text.find('"', start)) >= 0:
+        closing = _closing_quote(text, opening)
+        if closing < 0:
+            raise MalformedMessage(f"unbalanced quotes: {text[:60]!r}")
+        parts.append(text[start:opening])
+        start = closing + 1
+    return "".join([*parts, text[start:]])
+
+
+def salvage_via(text: str) -> Via:
+    """As much of a Via as an answer to a request that is refused for it needs. Raises MalformedMessage."""
+    found = _VIA.match(text)
+    if found is None:
+        raise MalformedMessage(f"not a Via: {text[:60]!r}")
+    transport, sent_by = found.groups()
+    host, port = split_host_port(sent_by)
+    tail = text[found.end() :].partition(",")[0].strip(" ;\t")
+    params = [(key, value) for key, value in parse_params(tail) if _SAFE.issuperset(key + (value or ""))]
+    return Via(transport, sent_by, host, port, params)
 
 
 def _rejoin_protocol(main: str) -> list[str]:
@@ -145,7 +200,23 @@ def split_host_port(text: str) -> tuple[str, int]:
         bad = False
     if bad or not host or (port_text and not _is_port(port_text)):
         raise MalformedMessage(f"not host[:port]: {text[:60]!r}")
+    if text[0] == "[":
+        host = read_ipv6(host)
     return host, int(port_text) if port_text else 0
+
+
+@lru_cache(maxsize=1024)
+def read_ipv6(text: str) -> str:
+    """An IPv6 address without brackets, case kept. Raises MalformedMessage.
+
+    The grammar of RFC 3261 allows a third colon before an embedded IPv4 address; it means nothing (RFC 5118 §4.10).
+    """
+    address = _THREE_COLONS.sub("::", text)
+    try:
+        IPv6Address(address)
+    except ValueError:
+        raise MalformedMessage(f"not an IPv6 address: {text[:60]!r}") from None
+    return address
 
 
 def _is_port(text: str) -> bool:
@@ -179,7 +250,10 @@ def parse_name_addr(text: str) -> NameAddr:
     tail = text[closing + 1 :].strip()
     if tail and not tail.startswith(";"):
         raise MalformedMessage(f"text after > in an address: {text[:60]!r}")
-    return NameAddr(_display(text[:opening].strip()), text[opening + 1 : closing].strip(), _param_dict(tail))
+    uri = text[opening + 1 : closing]
+    if " " in uri or "\t" in uri:
+        raise MalformedMessage(f"white space between < and >: {text[:60]!r}")
+    return NameAddr(_display(text[:opening].strip()), uri, _param_dict(tail))
 
 
 def _opening_bracket(text: str) -> int:
@@ -206,20 +280,19 @@ def _closing_quote(text: str, opening: int) -> int:
 
 
 def _display(text: str) -> str:
-    if not text.startswith('"'):
-        return text
-    closing = _closing_quote(text, 0)
-    inner = text[1:closing]
-    if "\\" not in inner:
-        return inner
-    out, escaped = [], False
-    for char in inner:
-        if escaped or char != "\\":
-            out.append(char)
-            escaped = False
-        else:
-            escaped = True
-    return "".join(out)
+    """The display name of an address. Raises MalformedMessage."""
+    if text.startswith('"'):
+        if _closing_quote(text, 0) != len(text) - 1:
+            raise MalformedMessage(f"text between a quoted display name and <: {text[:60]!r}")
+        return _unescape(text[1:-1])
+    if not _AMBIGUOUS.isdisjoint(text):
+        raise MalformedMessage(f"a display name that has to be quoted: {text[:60]!r}")
+    return text
+
+
+def _unescape(inner: str) -> str:
+    """The content of a quoted-string without the backslashes of its quoted pairs."""
+    return _ESCAPED.sub(r"\1", inner) if "\\" in inner else inner
 
 
 def _param_dict(tail: str) -> dict[str, str | None]:
@@ -228,7 +301,7 @@ def _param_dict(tail: str) -> dict[str, str | None]:
 
 def unquote(value: str) -> str:
     """A quoted-string parameter's content; a token as it is."""
-    return _display(value) if value.startswith('"') and value.endswith('"') and len(value) > 1 else value
+    return _unescape(value[1:-1]) if value.startswith('"') and value.endswith('"') and len(value) > 1 else value
 
 
 def quote(text: str) -> str:

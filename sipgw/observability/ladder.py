@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Request, parse_message
+from sipgw.message.message import Request
+from sipgw.message.parser import parse_message
 from sipgw.message.values import line_method
 
 WIDTH = 100

@@ -4,15 +4,14 @@ import asyncio
 import gc
 import os
 import signal
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
 from sipgw.config import Config, ConfigError
 from sipgw.core.admission import Rates
+from sipgw.core.aliases import Shown
 from sipgw.core.health import HealthSettings
 from sipgw.core.location import ROW
 from sipgw.core.registrar import RegistrarSettings
@@ -21,14 +20,16 @@ from sipgw.events import Listener, Persist
 from sipgw.locating import Reach
 from sipgw.observability.log import configure, get_logger
 from sipgw.registry import Endpoint, Registry
+from sipgw.server.certificates import CertificateWatch
 from sipgw.server.reload import again
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
+from sipgw.server.tls import TlsContexts, TlsError, tls_settings
 from sipgw.transaction.timers import TimerValues
 
 DRAIN, DRAIN_STEP = 5.0, 0.05  # seconds that transactions get to finish after SIGTERM, and between looks
-REGISTRY_POLL = 0.5  # seconds between looks for endpoints changed by the command line
+FILES_POLL = 0.5  # seconds between looks for endpoints changed by the command line, and for new certificates
 _EXPIRES_AT = ROW.index("expires_at")
 
 
@@ -46,6 +47,8 @@ class GatewayApp:
         self.engine: Engine
         self.shell: Shell
         self.store: Store
+        self._tls: TlsContexts
+        self._watch: CertificateWatch
 
     async def start(self) -> None:
         """Open the store, bind, listen. Raises OSError or StoreError with a text for the operator."""
@@ -56,6 +59,7 @@ class GatewayApp:
             addresses = [(item.transport, item.host, item.port) for item in config.gateway.listen]
             ears = bind(addresses, config.gateway.fqdn)
             self.listeners = _listeners(ears)
+            self._tls = TlsContexts(tls_settings(config))
             self.engine = self._build_engine()
             self.shell = self._build_shell()
         except BaseException:
@@ -65,7 +69,8 @@ class GatewayApp:
             raise
         await self.shell.start(ears)
         self.shell.run(lambda now: self.shell.perform(self.engine.start_probing(now)), self.engine.outputs)
-        self._poller = asyncio.get_running_loop().create_task(self._follow_store())
+        self._watch = CertificateWatch(self._tls, self._log, self.shell.counters)
+        self._poller = asyncio.get_running_loop().create_task(self._follow_files())
 
     def _build_engine(self) -> Engine:
         self._seen = self.store.data_version()  # before the endpoints are read, so that no change is missed
@@ -81,8 +86,7 @@ class GatewayApp:
         return Shell(
             self.engine,
             limits=shell_limits(config),
-            tls_server=_server_context(config) if any(item.transport == "TLS" for item in self.listeners) else None,
-            tls_client=_client_context(config),
+            tls=self._tls,
             log=self._log,
             persist=self._write,
             trace=self._trace,
@@ -97,10 +101,11 @@ class GatewayApp:
 
         self.store.write_bindings(rows, persist.deletes, written)
 
-    async def _follow_store(self) -> None:
-        """Endpoints made or removed by the command line take effect without a restart."""
+    async def _follow_files(self) -> None:
+        """Endpoints made or removed by the command line, and new certificates, take effect without a restart."""
         while True:
-            await asyncio.sleep(REGISTRY_POLL)
+            self._watch.look(asyncio.get_running_loop().time())
+            await asyncio.sleep(FILES_POLL)
             version = self.store.data_version()
             if version != self._seen:
                 self._seen = version
@@ -121,16 +126,22 @@ class GatewayApp:
         """
         try:
             config = again(self._config)
+            tls = TlsContexts(tls_settings(config))
             added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
             ears = bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
         except ConfigError as error:
             return error.problems
+        except TlsError as error:
+            return [f"{self._config.source}: {error}"]
         except OSError as error:
             return [f"{self._config.source}: gateway.listen: {error}"]
-        await self._take(config, ears)
+        await self._take(config, ears, tls)
         return []
 
-    async def _take(self, config: Config, ears: list[Ears]) -> None:
+    async def _take(self, config: Config, ears: list[Ears], tls: TlsContexts) -> None:
+        self._tls = tls
+        self.shell.use_tls(tls)
+        self._watch.follow(tls)
         known = dict(zip(self._config.gateway.listen, self.listeners, strict=True))
         gone = [listener for item, listener in known.items() if item not in config.gateway.listen]
         known.update(zip([item for item in config.gateway.listen if item not in known], _listeners(ears), strict=True))
@@ -146,7 +157,7 @@ class GatewayApp:
         self.shell.unlisten(gone)
         self._config, self.registry, self.listeners = config, registry, listeners
         configure(config.log.format, config.log.level)
-        self._log = self.shell.log = get_logger()
+        self._log = self.shell.log = self._watch.log = get_logger()
 
     async def drain(self) -> None:
         """Take nothing new, let transactions that wait for an answer finish, within a bound."""
@@ -190,7 +201,9 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
         fqdn=config.gateway.fqdn,
         domains=frozenset(domain.lower() for domain in config.gateway.domains),
         secret=secret,
-        trusted=config.gateway.trusted_peers,
+        trusted=config.gateway.trusted_networks,
+        trusted_names=frozenset(config.gateway.trusted_names),
+        shown=_shown(config),
         timers=TimerValues(timers.t1, timers.t2, timers.t4, timers.timer_c),
         registrar=RegistrarSettings(
             config.registrar.default_expires,
@@ -212,9 +225,15 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
     )
 
 
+def _shown(config: Config) -> Shown:
+    """To whom we show a certificate when they ask for one."""
+    pools = frozenset(fqdn for fqdn, files in config.pool_tls.items() if files.certificate is not None)
+    return Shown(config.tls.certificate is not None, pools)
+
+
 def _reach(config: Config) -> Reach:
     """What a name may lead to: TLS where a CA can be held against it, UDP for families that we listen on."""
-    transports = ("TLS", "TCP", "UDP") if config.tls.ca else ("TCP", "UDP")
+    transports = ("TLS", "TCP", "UDP") if tls_settings(config).authorities else ("TCP", "UDP")
     ipv6 = any(":" in item.host for item in config.gateway.listen)
     return Reach(transports, ("AAAA", "A") if ipv6 else ("A",))
 
@@ -228,28 +247,6 @@ def _shift(row: tuple[Any, ...], seconds: float) -> tuple[Any, ...]:
     values = list(row)
     values[_EXPIRES_AT] += seconds
     return tuple(values)
-
-
-def _server_context(config: Config) -> ssl.SSLContext:
-    """For clients that connect: our certificate, TLS 1.2 at least. Client certificates are not asked for."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key), password="")
-    return context
-
-
-def _client_context(config: Config) -> ssl.SSLContext | None:
-    """For pools: verified against the configured CA, and our certificate shown when they ask (mutual TLS)."""
-    if not config.uses_tls:
-        return None
-    context = ssl.create_default_context(cafile=_text(config.tls.ca))
-    if config.tls.certificate and config.tls.private_key:
-        context.load_cert_chain(str(config.tls.certificate), str(config.tls.private_key), password="")
-    return context
-
-
-def _text(path: Path | str | None) -> str | None:
-    return str(path) if path else None
 
 
 def _calm_collector() -> None:

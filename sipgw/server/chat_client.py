@@ -1,7 +1,6 @@
 """The emulated legacy client with its sockets: sign in, rooms, join, say, history, each waiting for its answer."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -9,6 +8,7 @@ from random import SystemRandom
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from sipgw.config import TlsFiles
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Hop, Notice
 from sipgw.groupchat import xccos
@@ -17,6 +17,7 @@ from sipgw.groupchat.element import Element
 from sipgw.groupchat.payload import timestamp
 from sipgw.options import ClientOptions
 from sipgw.server.shell import Shell, Tracer, bind
+from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.transaction.timers import TimerValues
 
 REFRESH = 240.0  # seconds between REGISTERs; the gateway grants at least 300
@@ -56,8 +57,8 @@ class GroupChatClient:
         self._agent = UserAgent([ear.listener for ear in ears], SystemRandom(), TimerValues())
         hop = Hop(transport, host, port, host if transport == "TLS" else "")
         self._client = ClientAgent(self._agent, identity_of(options.user), hop, options.contact_object)
-        secure = ssl.create_default_context(cafile=options.ca) if transport == "TLS" else None
-        self._shell = Shell(self._agent, tls_client=secure, notify=self._notice, trace=self._trace)
+        tls = TlsContexts(TlsSettings(TlsFiles(ca=options.ca), system=True)) if transport == "TLS" else None
+        self._shell = Shell(self._agent, tls=tls, notify=self._notice, trace=self._trace)
         await self._shell.start(ears)
         self._act(self._client.sign_in)
         await self._until("ready")

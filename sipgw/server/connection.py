@@ -1,15 +1,18 @@
 """One stream connection, accepted or opened: framing, keep-alives, bounded writing."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from sipgw.events import Flow, Hop, Listener
+from sipgw.events import UNTRUSTED, Flow, Hop, Listener
 from sipgw.message.errors import MalformedMessage
+from sipgw.server.tls_reasons import reason_of
 from sipgw.transport.framing import PING, PONG, StreamFramer
 
 MAX_UNSENT = 1 << 20  # bytes that a slow peer may leave unread before its connection is cut
 PARTIAL_TIMEOUT = 30.0  # seconds for the rest of a message that has begun
+Prove = Callable[[ssl.SSLObject], tuple[str, ...]]  # the names that a verified peer has
 
 
 class Host(Protocol):
@@ -29,7 +32,8 @@ class Host(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """`flow` is set once connected; `hop` is what it was opened for, None when it was accepted."""
+    """`flow` is set once connected; `hop` is what it was opened for, None when it was accepted, and `pooled_as` what it
+    is found by for the next message to that hop."""
 
     def __init__(
         self,
@@ -40,6 +44,8 @@ class Connection(asyncio.Protocol):
         clock: Callable[[], float],
         listener: Listener | None = None,
         hop: Hop | None = None,
+        pooled_as: object = None,
+        prove: Prove | None = None,
     ) -> None:
         self._host = host
         self._name = transport
@@ -50,15 +56,20 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._pending: list[bytes] = []
         self._reason = "closed by the peer"
+        self._prove = prove
         self.hop = hop
+        self.pooled_as = pooled_as
         self.flow: Flow
         self.open = False
-        self.heard = clock()
+        self._opened = self.heard = clock()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class, only by behaviour
         peer = transport.get_extra_info("peername") or ("", 0)
-        self.flow = Flow(self._name, peer[0], peer[1], self._listener, self._cid)
+        secure = transport.get_extra_info("ssl_object") if self._prove is not None else None
+        names = self._prove(secure) if self._prove is not None and secure is not None else ()
+        self.flow = Flow(self._name, peer[0], peer[1], self._listener, self._cid, names)
+        self._opened = self.heard = self._clock()
         self.open = True
         if not self._host.opened(self):
             self.abort("too many connections")
@@ -115,4 +126,11 @@ class Connection(asyncio.Protocol):
         if not self.open:
             return
         self.open = False
-        self._host.closed(self, str(exc) if exc is not None else self._reason)
+        self._host.closed(self, self._why(exc))
+
+    def _why(self, error: Exception | None) -> str:
+        """With TLS 1.3 a server looks at our certificate when the handshake is over for us, and may say nothing."""
+        reason = reason_of(error) if error is not None else self._reason
+        if self.hop is None or self._name != "TLS" or self.heard > self._opened or UNTRUSTED in reason:
+            return reason
+        return f"{reason}, right after the TLS handshake; it may want a certificate of ours, or another one"

@@ -1,14 +1,19 @@
 """Opening connections to hops, and what waits to be sent over them meanwhile."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
+from sipgw.config import TlsFiles
 from sipgw.events import UNTRUSTED, Hop, SendKey
-from sipgw.server.connection import Connection
+from sipgw.server.connection import Connection, Prove
+from sipgw.server.tls import TlsContexts, proves
+from sipgw.server.tls_reasons import reason_of
 
 MAX_QUEUED = 1000  # messages waiting for one connection to open; one more fails at once
+MAX_OPENING = 1000  # connections being opened; a message that needs one more fails at once
+Key = Hop | tuple[Hop, TlsFiles]  # by TLS it also matters who we are and whom we believe
 Failed = Callable[[SendKey, str], None]  # key of the Send, reason
 
 
@@ -19,72 +24,85 @@ class _Opening:
 
 
 class Connector:
-    """One connection per hop: (transport, address, server name) is its identity, so names are never mixed."""
+    """One connection for each transport, address, server name, certificate of ours and set of authorities: so nothing
+    goes over a connection that somebody else was believed to be at the end of. `tls` may be set anew at any time."""
 
     def __init__(
         self,
-        make: Callable[[Hop], Connection],
+        make: Callable[[Hop, Key, Prove | None], Connection],
         failed: Failed,
         flushed: Callable[[], None],
-        tls: ssl.SSLContext | None,
+        tls: TlsContexts | None,
         timeout: float,
     ) -> None:
+        self.tls = tls
         self._make = make
         self._failed = failed
         self._flushed = flushed
-        self._tls = tls
         self._timeout = timeout
-        self._open: dict[Hop, Connection] = {}
-        self._opening: dict[Hop, _Opening] = {}
+        self._open: dict[object, Connection] = {}
+        self._opening: dict[Key, _Opening] = {}
 
     def send(self, hop: Hop, data: bytes, key: SendKey) -> None:
         """Over the open connection, or as soon as one is open. A failure is reported, never raised."""
-        connection = self._open.get(hop)
+        at = hop if self.tls is None or hop.transport != "TLS" else (hop, self.tls.identity(hop.server_name))
+        connection = self._open.get(at)
         if connection is not None:
             connection.write(data)
             return
-        opening = self._opening.get(hop)
+        opening = self._opening.get(at)
         if opening is None:
-            task = asyncio.get_running_loop().create_task(self._connect(hop))
-            opening = self._opening[hop] = _Opening(task)
+            if len(self._opening) >= MAX_OPENING:
+                self._failed(key, "too many connections are being opened")
+                return
+            task = asyncio.get_running_loop().create_task(self._connect(hop, at, self.tls))
+            opening = self._opening[at] = _Opening(task)
         if len(opening.queue) >= MAX_QUEUED:
             self._failed(key, "too much waits for the connection")
         else:
             opening.queue.append((data, key))
 
-    async def _connect(self, hop: Hop) -> None:
-        loop = asyncio.get_running_loop()
-        secure = self._tls if hop.transport == "TLS" else None
-        reason = ""
+    async def _connect(self, hop: Hop, at: Key, tls: TlsContexts | None) -> None:
+        connection, reason = None, ""
         try:
-            if hop.transport == "TLS" and secure is None:
-                raise OSError("TLS is not configured")
             async with asyncio.timeout(self._timeout):
-                _, connection = await loop.create_connection(
-                    lambda: self._make(hop), hop.host, hop.port, ssl=secure, server_hostname=hop.server_name or None
-                )
-        except ssl.SSLCertVerificationError as error:
-            reason = f"{UNTRUSTED}: {error.verify_message}"
+                connection = await self._dial(hop, at, tls)
         except TimeoutError:
             reason = f"no connection within {self._timeout:g} s"
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or str(error) or type(error).__name__
-        self._settle(hop, None if reason else connection, reason)
+        except OSError as error:  # ssl.SSLError is one
+            reason = reason_of(error)
+        self._settle(at, connection, reason)
 
-    def _settle(self, hop: Hop, connection: Connection | None, reason: str) -> None:
-        queue = self._opening.pop(hop).queue
+    async def _dial(self, hop: Hop, at: Key, tls: TlsContexts | None) -> Connection:
+        """Raises OSError."""
+        loop = asyncio.get_running_loop()
+        if hop.transport != "TLS":
+            return (await loop.create_connection(lambda: self._make(hop, at, None), hop.host, hop.port))[1]
+        if tls is None or isinstance(at, Hop):
+            raise OSError("TLS is not configured")
+        name, prove = hop.server_name or hop.host, partial(tls.dialled_names, identity=at[1])
+        _, connection = await loop.create_connection(
+            lambda: self._make(hop, at, prove), hop.host, hop.port, ssl=tls.client(at[1]), server_hostname=name
+        )
+        if not proves(connection.flow.names, name):
+            connection.abort("wrong name")
+            raise OSError(f"{UNTRUSTED}: it is for {name} by a wildcard only, which SIP does not know")
+        return connection
+
+    def _settle(self, at: Key, connection: Connection | None, reason: str) -> None:
+        queue = self._opening.pop(at).queue
         if connection is None or not connection.open:
             for _, key in queue:
                 self._failed(key, reason or "closed at once")
             return
-        self._open[hop] = connection
+        self._open[at] = connection
         for data, _ in queue:
             connection.write(data)
         self._flushed()
 
     def closed(self, connection: Connection) -> None:
-        if connection.hop is not None and self._open.get(connection.hop) is connection:
-            del self._open[connection.hop]
+        if self._open.get(connection.pooled_as) is connection:
+            del self._open[connection.pooled_as]
 
     async def close(self) -> None:
         """Give up what is being opened."""

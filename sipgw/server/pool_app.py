@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import ssl
 import time
 from dataclasses import dataclass, field
 from random import SystemRandom
 
+from sipgw.config import TlsFiles
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Listener, Notice
 from sipgw.groupchat.channel import ChannelService, ChannelSettings
@@ -15,6 +17,7 @@ from sipgw.observability.log import get_logger
 from sipgw.options import PoolOptions
 from sipgw.server.room_store import RoomStore, StoreError
 from sipgw.server.shell import Shell, bind
+from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.transaction.timers import TimerValues
 
 
@@ -30,6 +33,7 @@ class PoolApp:
         """Load rooms, open the store, listen. Raises RoomsError, StoreError or OSError with a text for people."""
         options = self.options
         declared = read_rooms(options)
+        tls = _tls(options) if any(item.transport == "TLS" for item in options.listen) else None
         self._store = RoomStore(options.data or ":memory:")
         try:
             self._store.apply(declared)
@@ -45,7 +49,7 @@ class PoolApp:
         offset = time.time() - asyncio.get_running_loop().time()
         PoolAgent(agent, service, offset, str(self.listeners[0]))
         self.room_names = sorted(room.name for room in state.rooms)
-        self._shell = Shell(agent, log=get_logger(), notify=self._record)
+        self._shell = Shell(agent, log=get_logger(), notify=self._record, tls=tls)
         await self._shell.start(ears)
 
     def _record(self, notice: Notice) -> None:
@@ -58,6 +62,12 @@ class PoolApp:
     async def close(self) -> None:
         await self._shell.close()
         self._store.close()
+
+
+def _tls(options: PoolOptions) -> TlsContexts:
+    files = TlsFiles(options.certificate, options.private_key, options.ca)
+    clients = ssl.CERT_REQUIRED if options.ca is not None else ssl.CERT_NONE
+    return TlsContexts(TlsSettings(files, clients=clients))
 
 
 def read_rooms(options: PoolOptions) -> list[Room]:

@@ -13,15 +13,17 @@ from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persis
 from sipgw.locating import Answer
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.values import host_port
-from sipgw.server.connection import Connection
-from sipgw.server.connector import Connector
+from sipgw.server.connection import Connection, Prove
+from sipgw.server.connector import Connector, Key
 from sipgw.server.datagram import DatagramSocket, bind_datagram
+from sipgw.server.handshake import Arrivals, SecureListener
 from sipgw.server.resolver import Resolver
+from sipgw.server.tls import TlsContexts
 from sipgw.transport import stun
 
 SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
+HANDSHAKE = 4  # times the time to connect that a client has for a TLS handshake: it comes from further away
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1  # seconds between looks at the timers
-_BLANK = (b"", b"\r\n", b"\r\n\r\n", b"\x00")  # datagrams that only keep a NAT binding open
 
 
 class Machine(Protocol):
@@ -115,8 +117,7 @@ class Shell:
         machine: Machine,
         *,
         limits: ShellLimits | None = None,
-        tls_server: ssl.SSLContext | None = None,
-        tls_client: ssl.SSLContext | None = None,
+        tls: TlsContexts | None = None,
         log: Any = None,
         persist: Persister | None = None,
         notify: Callable[[Notice], None] | None = None,
@@ -132,9 +133,9 @@ class Shell:
         self.log = log
         self._persist = persist
         self._notify = notify
-        self._tls_server = tls_server
+        self.arrivals = Arrivals()
         self._datagrams: dict[Listener, DatagramSocket] = {}
-        self._servers: dict[Listener, asyncio.Server] = {}
+        self._servers: dict[Listener, asyncio.Server | SecureListener] = {}
         self._connections: dict[int, Connection] = {}
         self._per_peer: Counter[str] = Counter()
         self._unflushed: list[Connection] = []
@@ -143,9 +144,7 @@ class Shell:
         self._behind = False
         self._resolving: set[asyncio.Task[None]] = set()
         self._next_cid = int.from_bytes(os.urandom(4)) << 32  # never the same ids again, also after a restart
-        self._connector = Connector(
-            self._outgoing, self._send_failed, self._flush, tls_client, self.limits.connect_timeout
-        )
+        self._connector = Connector(self._outgoing, self._send_failed, self._flush, tls, self.limits.connect_timeout)
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
 
@@ -175,14 +174,20 @@ class Shell:
                 sock.close()
 
     async def _serve(self, ear: Ears) -> None:
-        secure = self._tls_server if ear.listener.transport == "TLS" else None
-        server = await self._loop.create_server(
-            lambda: self._incoming(ear.listener),
-            sock=ear.sock,
-            ssl=secure,
-            ssl_handshake_timeout=self.limits.connect_timeout * 4 if secure else None,
-        )
-        self._servers[ear.listener] = server
+        if ear.listener.transport == "TLS":
+            patience = self.limits.connect_timeout * HANDSHAKE
+            self._servers[ear.listener] = SecureListener(ear.sock, ear.listener, self, patience)
+        else:
+            server = await self._loop.create_server(lambda: self.incoming(ear.listener), sock=ear.sock)
+            self._servers[ear.listener] = server
+
+    def use_tls(self, tls: TlsContexts) -> None:
+        """Go by other certificates and authorities from now on. Connections that are open go on."""
+        self._connector.tls = tls
+
+    def server_context(self) -> ssl.SSLContext:
+        assert self._connector.tls is not None, "a TLS listener needs Shell(tls=...)"
+        return self._connector.tls.server
 
     # what connections and sockets call
 
@@ -194,10 +199,10 @@ class Shell:
 
     def _keep_alive(self, data: bytes, flow: Flow) -> None:
         """What only keeps a NAT binding open, and what is not SIP at all."""
-        if data in _BLANK:
-            return
         if not stun.is_stun(data):
-            self.received(data, flow)
+            message = data.lstrip(b"\r\n")  # §7.5
+            if message and message != b"\0":
+                self.received(message, flow)
             return
         answer = stun.answer(data, flow.host, flow.port)
         if answer is not None:
@@ -402,13 +407,30 @@ class Shell:
         self._next_cid += 1
         return self._next_cid
 
-    def _incoming(self, listener: Listener) -> Connection:
+    def incoming(self, listener: Listener) -> Connection:
         sizes = (self.limits.max_head, self.limits.max_body)
-        return Connection(self, listener.transport, self._new_cid(), sizes, self._loop.time, listener=listener)
+        tls = self._connector.tls if listener.transport == "TLS" else None
+        prove = tls.accepted_names if tls is not None else None
+        return Connection(self, listener.transport, self._new_cid(), sizes, self._loop.time, listener, prove=prove)
 
-    def _outgoing(self, hop: Hop) -> Connection:
+    def _outgoing(self, hop: Hop, at: Key, prove: Prove | None) -> Connection:
         sizes = (self.limits.max_head, self.limits.max_body)
-        return Connection(self, hop.transport, self._new_cid(), sizes, self._loop.time, hop=hop)
+        return Connection(
+            self, hop.transport, self._new_cid(), sizes, self._loop.time, hop=hop, pooled_as=at, prove=prove
+        )
+
+    def has_room(self, peer: str) -> bool:
+        """Whether another TLS handshake may begin. One that is under way counts like a connection."""
+        limits, arrivals = self.limits, self.arrivals
+        full = len(self._connections) + arrivals.total >= limits.max_connections
+        if full or (limits.max_per_peer and self._per_peer[peer] + arrivals.from_peer[peer] >= limits.max_per_peer):
+            self.counters["connections_refused"] += 1
+            return False
+        return True
+
+    def handshake_failed(self, listener: Listener, peer: str, reason: str) -> None:
+        self.counters["handshakes_failed"] += 1
+        self._write_log(Log("warning", "TLS handshake failed", {"peer": peer, "at": str(listener), "reason": reason}))
 
     # ending
 
@@ -420,7 +442,11 @@ class Shell:
     async def close(self) -> None:
         """Close everything at once."""
         self._closing = True
-        await self.stop_accepting()
+        for server in self._servers.values():
+            if isinstance(server, SecureListener):
+                await server.abandon()
+            else:
+                server.close()
         await self._connector.close()
         for task in list(self._resolving):
             task.cancel()

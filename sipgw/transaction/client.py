@@ -69,7 +69,8 @@ class ClientTransaction(Deadlines):
     ) -> None:
         super().__init__()
         self._layer = layer
-        self._cancel = self._cancelled = False
+        self._cancel: tuple[str, ...] | None = None
+        self._cancelled = False
         self._data = data
         self._interval = layer.values.t1
         self._more = 0.0
@@ -118,13 +119,16 @@ class ClientTransaction(Deadlines):
     def transport_failed(self, reason: str, now: float) -> None:
         self._event(TRANSPORT_ERROR, reason, now)
 
-    def cancel(self, now: float) -> None:
-        """Ask for the end of a pending INVITE: at once, or when the first provisional shows that it arrived (§9.1)."""
+    def cancel(self, now: float, reasons: tuple[str, ...] = ()) -> None:
+        """Ask for the end of a pending INVITE: at once, or when the first provisional shows that it arrived (§9.1).
+
+        `reasons` are whole Reason lines that say why (RFC 3326).
+        """
         if self.state == CALLING:
-            self._cancel = True
+            self._cancel = reasons
         elif self.state == PROCEEDING and self.method == "INVITE" and not self._cancelled:
             self._cancelled = True
-            self._layer.send_cancel(self, cancel_for(self.request), now)
+            self._layer.send_cancel(self, cancel_for(self.request, reasons), now)
             self.stop_end()
             self._end = self._layer.timers.start(TIMEOUT, self._layer.values.long, self, now)
 
@@ -163,12 +167,12 @@ class ClientTransaction(Deadlines):
     def pass_provisional(self, response: Response, now: float) -> None:
         self.stop_again()
         self._more = 0.0
-        if not (self._cancel or self._cancelled):
+        if self._cancel is None and not self._cancelled:
             self.stop_end()  # an INVITE may ring as long as Timer C lets it
         self.user.on_response(self, response, now)
-        if self._cancel and self.state == PROCEEDING:
-            self._cancel = False
-            self.cancel(now)
+        if self._cancel is not None and self.state == PROCEEDING:
+            reasons, self._cancel = self._cancel, None
+            self.cancel(now, reasons)
 
     def pass_up(self, response: Response, now: float) -> None:
         self.user.on_response(self, response, now)
@@ -181,7 +185,7 @@ class ClientTransaction(Deadlines):
     def ack_and_pass(self, response: Response, now: float) -> None:
         self._data = ack_for(self.request, response).encode()
         self._send(self._data)
-        self._linger(self._layer.values.long, now)  # Timer D: at least 32 s
+        self._linger(max(self._layer.values.long, 32.0), now)  # Timer D: whatever our own T1, the peer's may be longer
         self.user.on_response(self, response, now)
 
     def ack_again(self, _: object, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import blake2s
 from random import Random
 from typing import Protocol
 
@@ -42,6 +43,7 @@ class TransactionLayer:
     `max_transactions` bounds server transactions; a new request beyond it is answered 503 without state and counted as
     "refused". `random` supplies tags and branches. `flows` maps the id of every live connection to its flow. `admits`
     is asked about every request that would get a transaction; those that it turns down are answered in the same way.
+    `endpoint` tells that responses end here, so that one with a further Via is not for us.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TransactionLayer:
         self.user: TransactionUser
         self.counters: Counter[str] = Counter()
         self._bits = random.getrandbits
+        self._key = random.randbytes(16)
         self._max = max_transactions
         self._overload_headers = overload_headers
         self._servers: dict[ServerKey, ServerTransaction] = {}
@@ -66,6 +69,7 @@ class TransactionLayer:
         self.admits: Callable[[Request, Flow, float], bool] | None = None
         self._unmerged: dict[tuple[str, ...], ServerTransaction] = {}
         self.flows: dict[int, Flow] = {}
+        self.endpoint = False
 
     def reconfigure(self, values: TimerValues, max_transactions: int) -> None:
         """Other durations for timers that are started from now on, and another bound."""
@@ -79,10 +83,17 @@ class TransactionLayer:
     def new_tag(self) -> str:
         return f"{self._bits(48):012x}"
 
+    def stateless_tag(self, request: Request) -> str:
+        """A To tag for an answer that leaves no state: the same for every copy of a request (§8.2.7)."""
+        seen = (request.first("via"), request.call_id, request.first("from"), request.first("cseq"))
+        return blake2s(repr(seen).encode("latin-1", "replace"), key=self._key, digest_size=6).hexdigest()
+
     def receive_request(self, request: Request, flow: Flow, now: float) -> None:
         """A request whose top Via was stamped. Raises MalformedMessage when there is no key to be had from it."""
         key = server_key(request)
         transaction = self._servers.get(key)
+        if transaction is None and len(key) > 3 and request.method == "ACK":
+            transaction = self._servers.get(server_key(request, "INVITE", any_tag=True))
         if transaction is not None and self._is_for(transaction, request):
             transaction.receive(request, now)
         elif request.method == "ACK":
@@ -101,20 +112,27 @@ class TransactionLayer:
         return transaction.final_tag == request.to_tag
 
     def _has_no_room(self, request: Request) -> bool:
-        return len(self._servers) >= self._max and request.method not in ("CANCEL", "BYE")  # those make room
+        """CANCEL and BYE make room, so some more of them are let in."""
+        bound = self._max * 2 if request.method in ("CANCEL", "BYE") else self._max
+        return len(self._servers) >= bound
 
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.counters["refused"] += 1
-        response = response_to(request, 503, to_tag=self.new_tag(), headers=self._overload_headers)
+        response = response_to(request, 503, to_tag=self.stateless_tag(request), headers=self._overload_headers)
         self.out.append(Send(response.encode(), reply_flow(request.via, flow)))
 
     def receive_response(self, response: Response, flow: Flow, now: float) -> None:
         branch = response.via.branch
         method = line_method(response.first("cseq"))
         transaction = self._clients.get(f"{branch}/CANCEL" if method == "CANCEL" else branch)
+        if transaction is None:  # §7.3.1: some spell our branch in capitals
+            branch = MAGIC_COOKIE + branch[len(MAGIC_COOKIE) :].lower()
+            transaction = self._clients.get(f"{branch}/CANCEL" if method == "CANCEL" else branch)
         if transaction is None or transaction.method != method:
             self.counters["stray"] += 1
             self.user.on_stray_response(response, flow, now)
+        elif self.endpoint and (response.names.count("via") > 1 or "," in response.lines[response.index["via"]]):
+            self.counters["misaddressed"] += 1  # §8.1.3.3
         elif transaction.sent_by != response.via.sent_by and not _same_place(transaction, response):
             self.counters["misaddressed"] += 1
         else:
@@ -242,12 +260,12 @@ def peer_key(to: Flow | Hop) -> Hop | int:
     return to.cid if isinstance(to, Flow) else to
 
 
-def server_key(request: Request, method: str = "") -> ServerKey:
+def server_key(request: Request, method: str = "", any_tag: bool = False) -> ServerKey:
     """What tells one server transaction from another (§17.2.3); `method` overrides the request's own.
 
     A branch with the magic cookie, sent-by and method; an ACK belongs to its INVITE. Without the cookie, as with
-    clients that send no branch at all, the older rule: Request-URI, From tag, Call-ID, CSeq and top Via, and the To tag
-    except for INVITE and ACK, which differ in it. Raises MalformedMessage.
+    clients that send no branch at all, the older rule: Request-URI, To tag, From tag, Call-ID, CSeq and top Via. An ACK
+    has the To tag of the response, which `any_tag` leaves out to find the INVITE that had none. Raises MalformedMessage.
     """
     via = request.via
     method = method or request.method
@@ -256,6 +274,6 @@ def server_key(request: Request, method: str = "") -> ServerKey:
     branch = via.branch
     if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
         return (branch, via.sent_by.lower(), method)
-    to_tag = "" if method == "INVITE" else request.to_tag
+    to_tag = "" if any_tag else request.to_tag
     number = str(request.cseq.number)
     return (request.uri, to_tag, request.from_tag, request.call_id, number, method, via.encode())

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sipgw.events import Flow, Hop, Send
+from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
 from sipgw.message.values import parse_via
 from sipgw.transaction.machine import Deadlines, Machine, bind
@@ -27,6 +28,7 @@ from sipgw.transaction.tables import (
 if TYPE_CHECKING:
     from sipgw.transaction.layer import TransactionLayer
 
+STILL_TRYING = "still trying"
 ServerKey = tuple[str, ...]
 
 
@@ -81,12 +83,22 @@ class ServerTransaction(Deadlines):
         event = SEND_FINAL if status >= 300 else SEND_2XX if status >= 200 else SEND_1XX
         self._event(event, response, now)
 
+    def watch(self, now: float) -> None:
+        """See to it that a non-INVITE whose answer takes long gets a 100 (RFC 4320 §4.1): by then its sender repeats it
+        only rarely, and what it has heard nothing of it would give up."""
+        if self._again is None and not self._last and self.method != "INVITE":
+            self._again = self._layer.timers.start(STILL_TRYING, self._layer.trying_after, self, now)
+
     def receive(self, request: Request, now: float) -> None:
         """The same request again, or the ACK to our response."""
         self._event(ACK if request.method == "ACK" else REQUEST, request, now)
 
     def fire(self, kind: str, now: float) -> None:
         """A timer has run out."""
+        if kind == STILL_TRYING:
+            self._again = None
+            self.respond(response_to(self.request, 100), now)
+            return
         if kind == RETRANSMIT:
             self._again = None
         else:
@@ -102,6 +114,7 @@ class ServerTransaction(Deadlines):
         """End without a final response: the sender has given up by now (RFC 4320 §4.2). Late copies are absorbed."""
         self.state = COMPLETED
         self._last = b""
+        self.stop_again()
         self._settle(now)
 
     def _event(self, event: str, message: object, now: float) -> None:
@@ -118,6 +131,8 @@ class ServerTransaction(Deadlines):
         """Absorb."""
 
     def send(self, response: Response, now: float) -> None:
+        if self._again is not None:
+            self.stop_again()
         self._last = response.encode()
         self._put()
 

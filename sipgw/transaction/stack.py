@@ -5,10 +5,11 @@ from collections import Counter
 from sipgw.events import Flow, Hop, Output, Send, SendKey
 from sipgw.locating import Answer
 from sipgw.message.build import response_to
-from sipgw.message.checks import check_mandatory, check_request
+from sipgw.message.checks import check_mandatory, check_request, check_response
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import MAX_HEADERS, Request, parse_message
-from sipgw.message.values import quote
+from sipgw.message.message import Request
+from sipgw.message.parser import MAX_BODY, MAX_HEADERS, parse_message, salvage
+from sipgw.message.values import quote, salvage_via
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transport.via import reply_flow, stamp
 
@@ -16,34 +17,31 @@ from sipgw.transport.via import reply_flow, stamp
 class Stack:
     """Each method returns the outputs to perform, in order. The subclass sets `layer.user`."""
 
-    def __init__(self, layer: TransactionLayer, max_headers: int = MAX_HEADERS) -> None:
+    def __init__(self, layer: TransactionLayer, max_headers: int = MAX_HEADERS, max_body: int = MAX_BODY) -> None:
         self.layer = layer
         self._max_headers = max_headers
+        self._max_body = max_body
         self.counters: Counter[str] = layer.counters
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """One datagram, or one message cut from a stream."""
         try:
-            message = parse_message(data, self._max_headers)
+            message = parse_message(data, self._max_headers, self._max_body)
             check_mandatory(message)
             if isinstance(message, Request):
                 check_request(message)
                 stamp(message, flow)
                 self.layer.receive_request(message, flow, now)
             else:
+                check_response(message)
                 self.layer.receive_response(message, flow, now)
         except MalformedMessage as error:
             self._reject(error, flow)
         return self.outputs()
 
     def receive_broken(self, error: MalformedMessage, flow: Flow, now: float) -> list[Output]:
-        """A stream that cannot be followed any longer; the error's `message` is the head's bytes where there is one."""
-        request: object = None
-        if isinstance(error.message, bytes):
-            try:
-                request = parse_message(error.message)
-            except MalformedMessage as fault:  # its body is missing, and that is known already
-                request = fault.message
+        """A stream that cannot be followed any longer; the error's `message` is the head's bytes, as far as it came."""
+        request = salvage(error.message) if isinstance(error.message, bytes) else None
         self._reject(MalformedMessage(error.reason, error.status, request), flow)
         return self.outputs()
 
@@ -51,16 +49,11 @@ class Stack:
         """§8.2, §16.3: say what is wrong where there is somebody to tell; drop what cannot be answered."""
         self.counters["malformed"] += 1
         request = error.message
-        if not isinstance(request, Request) or request.method == "ACK":
-            return
-        if not {"from", "to", "call-id", "cseq"} <= request.index.keys():
-            return  # nobody could match a response without them
-        try:
-            stamp(request, flow)
-        except MalformedMessage:
+        if not isinstance(request, Request) or request.method == "ACK" or not _answerable(request, flow):
+            self.counters["unanswerable"] += 1
             return
         headers = [f"Warning: 399 {flow.listener.sent_by if flow.listener else 'sipgw'} {quote(error.reason)}"]
-        response = response_to(request, error.status, to_tag=self.layer.new_tag(), headers=headers)
+        response = response_to(request, error.status, to_tag=self.layer.stateless_tag(request), headers=headers)
         self.layer.out.append(Send(response.encode(), reply_flow(request.via, flow)))
 
     def connected(self, flow: Flow) -> None:
@@ -105,3 +98,21 @@ class Stack:
         outputs = self.layer.out
         self.layer.out = []
         return outputs
+
+
+def _answerable(request: Request, flow: Flow) -> bool:
+    """Whether a response can be sent and matched: that takes the topmost Via and CSeq (§17.1.3, §18.2.2).
+
+    A Via that is not of our version, or that is itself what is wrong, serves as far as it can be read.
+    """
+    if "cseq" not in request.index:
+        return False
+    try:
+        try:
+            stamp(request, flow)
+        except MalformedMessage:
+            request.set_via(salvage_via(request.first("via") or ""))
+            stamp(request, flow)
+    except MalformedMessage:
+        return False
+    return True

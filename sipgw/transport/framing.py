@@ -7,14 +7,15 @@ from sipgw.message.errors import MalformedMessage
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
-_LENGTH_NAMES = (b"content-length", b"l")
+_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_TYPE = re.compile(rb"\r\n(?:content-type|c)[ \t]*:", re.IGNORECASE)
 
 
 class StreamFramer:
     """Cuts one connection's bytes into whole messages.
 
     `feed` returns them in order, `PING` standing for a double-CRLF keep-alive that wants a `PONG`. It raises
-    MalformedMessage (413 or 400, `message` holding the head's bytes when one was complete) when the stream cannot be
+    MalformedMessage (413, 513 or 400, `message` holding the head's bytes as far as they came) when the stream cannot be
     followed any longer: the caller answers if it can and closes. What was good before the fault is returned first; the
     fault is raised by the next call, so call again with b"" until nothing comes. How the bytes are split makes no
     difference.
@@ -81,7 +82,8 @@ class StreamFramer:
             return 0
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if end > self._max_head or (end < 0 and len(buffer) > self._max_head + 3):
-            raise MalformedMessage(f"a header longer than {self._max_head} bytes", 413)
+            head = bytes(buffer[: self._max_head])
+            raise MalformedMessage(f"a header longer than {self._max_head} bytes", 513, head)
         if end < 0:
             self._scanned = len(buffer)
             return 0
@@ -93,12 +95,21 @@ class StreamFramer:
 
 
 def content_length(head: bytes) -> int:
-    """The Content-Length of a raw head, 0 when it has none. Raises MalformedMessage: nothing tells where it ends."""
-    for line in _FOLD.sub(b" ", head).split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.rstrip().lower() in _LENGTH_NAMES:
-            digits = value.strip()
-            if not digits.isdigit() or len(digits) > 10:
-                raise MalformedMessage("Content-Length is not a number", 400, head + b"\r\n\r\n")
-            return int(digits)
-    return 0
+    """The Content-Length of a raw head, 0 when it has none and no body is announced either.
+
+    Raises MalformedMessage when nothing tells for certain where the message ends (§18.3, §20.14): what follows must not
+    be taken for a message of its own.
+    """
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    found = {value.rstrip(b" \t") for value in _LENGTH.findall(head)}
+    if not found:
+        if _TYPE.search(head):
+            raise MalformedMessage("a body without Content-Length on a stream", 400, head + b"\r\n\r\n")
+        return 0
+    if len(found) > 1:
+        raise MalformedMessage("Content-Length is there twice and differs", 400, head + b"\r\n\r\n")
+    digits = found.pop()
+    if not digits.isdigit() or len(digits) > 10:
+        raise MalformedMessage("Content-Length is not a number", 400, head + b"\r\n\r\n")
+    return int(digits)

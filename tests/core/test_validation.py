@@ -166,12 +166,10 @@ def test_what_cannot_be_read_is_answered(
     ("old", "new"),
     [
         (b"Via: ", b"X-Via: "),
-        (b"Via: SIP/2.0", b"Via: SIP/1.0"),
-        (b"Call-ID: ", b"X-Call-ID: "),
-        (b"To: ", b"X-To: "),
+        (b"Via: SIP/2.0", b"Via: SIP"),
+        (b"CSeq: ", b"X-CSeq: "),
         (b"OPTIONS sip:ocschat@example.test SIP/2.0", b"OPTIONS"),
         (b"OPTIONS sip:ocschat@example.test SIP/2.0", b"SIP/2.0 999 x"),
-        (b"\r\n\r\n", b"\r\n"),
         (b"OPTIONS sip:ocschat@example.test SIP/2.0", b"SIP/2.0 200 OK"),
     ],
 )

@@ -39,7 +39,7 @@ def test_without_the_cookie_the_older_rule_holds(branch: str) -> None:
     via = f"SIP/2.0/UDP h.test{branch}"
     invite = server_key(with_via(via))
     assert len(invite) > 3
-    assert server_key(with_via(via, "ACK", "t")) == invite
+    assert server_key(with_via(via, "ACK", "t"), any_tag=True) == invite
     assert server_key(with_via(via, "CANCEL"), "INVITE") == invite
     assert server_key(with_via("SIP/2.0/UDP other.test" + branch)) != invite
 

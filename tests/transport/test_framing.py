@@ -86,7 +86,7 @@ def test_any_stream_any_split(pieces: list[bytes], sizes: list[int]) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_framed_or_malformed(data: bytes) -> None:
     frames, error = run(bytewise(data), 60, 60)
-    assert error in (0, 400, 413)
+    assert error in (0, 400, 413, 513)
     assert sum(len(frame) for frame in frames) <= len(data)
 
 
@@ -142,8 +142,16 @@ def test_the_longest_head(size: int) -> None:
 
 def test_a_head_that_is_too_long() -> None:
     data = head_of(101) + b"\r\n\r\n"
-    assert run([data], 100) == ([], 413)
-    assert run(bytewise(data), 100) == ([], 413)
+    assert run([data], 100) == ([], 513)
+    assert run(bytewise(data), 100) == ([], 513)
+
+
+def test_a_head_that_is_too_long_is_handed_over_as_far_as_it_may_go() -> None:
+    """Enough to tell the sender."""
+    framer = StreamFramer(100, 100)
+    with pytest.raises(MalformedMessage) as caught:
+        framer.feed(head_of(5000))
+    assert caught.value.message == head_of(100)
 
 
 def test_a_head_without_end_is_cut_off_at_the_bound() -> None:
@@ -178,7 +186,28 @@ def test_a_length_that_cannot_be_read(value: bytes) -> None:
 
 def test_content_length() -> None:
     assert content_length(b"INFO x\r\nA: 1") == 0
-    assert content_length(b"INFO x\r\nl: 1\r\nContent-Length: 2") == 1
+    assert content_length(b"INFO x\r\nl: 1\r\nContent-Length: 1 ") == 1
+    assert content_length(b"INFO x\r\nX-Content-Length: 1") == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (b"l: 1\r\nContent-Length: 2", "differs"),
+        (b"Content-Length: 13\r\nMax-Forwards: 60\r\nContent-Length: 5", "differs"),
+        (b"Content-Type: application/sdp", "without Content-Length"),
+        (b"c : application/sdp", "without Content-Length"),
+    ],
+)
+def test_a_message_whose_end_is_uncertain_ends_the_stream(lines: bytes, why: str) -> None:
+    """What follows may be its body, and must not be taken for messages of their own."""
+    data = b"INFO sip:x SIP/2.0\r\n" + lines + b"\r\n\r\nBYE sip:x SIP/2.0\r\n\r\n"
+    framer = StreamFramer(500, 500)
+    with pytest.raises(MalformedMessage, match=why) as caught:
+        framer.feed(data)
+    assert caught.value.status == 400
+    assert caught.value.message == data[: data.index(b"\r\n\r\n") + 4]
+    assert run(bytewise(data)) == ([], 400)
 
 
 def test_what_came_before_the_damage_is_delivered() -> None:

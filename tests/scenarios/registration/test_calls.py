@@ -225,7 +225,7 @@ def test_a_lync_client_that_came_back_is_called_once(alice: Party, bob: Party) -
     """By another port, so under another Contact; its instance tells that it is the same."""
     for port in (41001, 41002):
         bob.connect(port=port)
-        registers(bob, flow(1, uri=bob.contact), *LYNC, call_id=f"port {port}")
+        registers(bob, flow(1, uri=bob.contact), *LYNC, call_id=f"port-{port}")
     rings(alice, bob)
     bob.nothing()
     assert uris(bob) == [bob.contact]

@@ -38,14 +38,14 @@ def test_what_it_is_told(world: World) -> None:
     """As the documents show it: the dialog is that of its REGISTER, the subscription ends."""
     first = world.phone("bob", "TCP", host="198.51.100.71")
     line = flow(1, uri=first.contact)
-    first >> first.request("REGISTER", "sip:example.test", line, *LYNC, to=BOB, call_id="its own").encode().replace(
+    first >> first.request("REGISTER", "sip:example.test", line, *LYNC, to=BOB, call_id="its-own").encode().replace(
         b";tag=bob-tag", b";tag=bob-tag;epid=abc1"
     )
     tag = (first << 200).to_tag
     signs_in(world, 2), signs_in(world, 3)
     notify: Request = first << "NOTIFY"
     assert notify.uri == first.contact
-    assert notify.call_id == "its own"
+    assert notify.call_id == "its-own"
     assert notify.first("from") == f"<{BOB}>;tag={tag}"
     assert notify.first("to") == f"<{BOB}>;tag=bob-tag;epid=abc1"
     assert notify.cseq.number == 1

@@ -170,8 +170,8 @@ def test_each_binding_has_its_own_order(bob: Party) -> None:
 
 def test_a_restarted_client_counts_from_one(bob: Party) -> None:
     registers(bob, contact(1), cseq=10)
-    registers(bob, contact(1), call_id="after the restart", cseq=1)
-    registers(bob, contact(1, "expires=0"), call_id="after the restart")
+    registers(bob, contact(1), call_id="after-the-restart", cseq=1)
+    registers(bob, contact(1, "expires=0"), call_id="after-the-restart")
     assert uris(bob) == []
 
 

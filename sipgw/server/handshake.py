@@ -1,0 +1,111 @@
+"""Accepting on a TLS socket: a handshake that ends within a bound, and only then a connection.
+
+Done by hand because a failed handshake leaves no trace with asyncio's own servers, and because each connection gets the
+certificate that is valid when it comes.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections import Counter
+from typing import Protocol
+
+from sipgw.events import Listener
+from sipgw.server.connection import Connection
+from sipgw.server.tls_reasons import reason_of
+
+PAUSE = 0.5  # seconds without accepting when the process has run out of file descriptors
+_GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR)  # accept(2): only this one connection
+
+
+class Arrivals:
+    """Handshakes under way: how many in all, and from whom."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.from_peer: Counter[str] = Counter()
+
+    def begin(self, peer: str) -> None:
+        self.total += 1
+        self.from_peer[peer] += 1
+
+    def end(self, peer: str) -> None:
+        self.total -= 1
+        self.from_peer[peer] -= 1
+        if not self.from_peer[peer]:
+            del self.from_peer[peer]
+
+
+class Door(Protocol):
+    """What the shell decides about whoever connects."""
+
+    arrivals: Arrivals
+
+    def has_room(self, peer: str) -> bool: ...
+
+    def incoming(self, listener: Listener) -> Connection: ...
+
+    def server_context(self) -> ssl.SSLContext: ...
+
+    def handshake_failed(self, listener: Listener, peer: str, reason: str) -> None: ...
+
+
+class SecureListener:
+    """One listening socket. `patience` is how many seconds a handshake may take."""
+
+    def __init__(self, sock: socket.socket, listener: Listener, door: Door, patience: float) -> None:
+        self._sock = sock
+        self._listener = listener
+        self._door = door
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting = self._loop.create_task(self._accept())
+
+    def close(self) -> None:
+        """Accept no longer. Handshakes under way may end well."""
+        self._accepting.cancel()
+        self._sock.close()
+
+    async def abandon(self) -> None:
+        """Break off the handshakes under way as well."""
+        self.close()
+        for task in self._handshakes:
+            task.cancel()
+        await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                sock, address = await self._loop.sock_accept(self._sock)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    await asyncio.sleep(PAUSE)
+                continue
+            self._greet(sock, address[0])
+
+    def _greet(self, sock: socket.socket, peer: str) -> None:
+        if not self._door.has_room(peer):
+            sock.close()
+            return
+        self._door.arrivals.begin(peer)
+        task = self._loop.create_task(self._shake_hands(sock, peer))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, sock: socket.socket, peer: str) -> None:
+        reason = ""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._loop.connect_accepted_socket(
+                    lambda: self._door.incoming(self._listener), sock, ssl=self._door.server_context()
+                )
+        except TimeoutError:
+            reason = f"no handshake within {self._patience:g} s"
+        except OSError as error:
+            reason = reason_of(error)
+        finally:
+            self._door.arrivals.end(peer)
+        if reason:
+            self._door.handshake_failed(self._listener, peer, reason)
