@@ -28,6 +28,8 @@ from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.stack import Stack
 from sipgw.transaction.timers import TimerValues
 
+OVERLOAD_LOG = 10.0  # seconds between log lines about it
+
 
 @dataclass(frozen=True)
 class EngineSettings:
@@ -76,6 +78,7 @@ class Engine(Stack):
             TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers
         )
         self._random = random
+        self._quiet_until = 0.0
         self._tokens = FlowTokens(settings.secret)
         self.location = LocationService(settings.max_bindings, settings.secret)
         self.locator = Locator(settings.reach)
@@ -136,11 +139,13 @@ class Engine(Stack):
             return [Close(flow.cid, "banned")] if flow.cid else []
         return super().receive(data, flow, now)
 
-    def set_overloaded(self, overloaded: bool) -> None:
+    def set_overloaded(self, overloaded: bool, now: float) -> None:
         """Take nothing new while what has come in waits too long to be looked at."""
         self.admission.overloaded = overloaded
-        event = "overloaded: new requests are refused" if overloaded else "no longer overloaded"
-        self.layer.out.append(Log("warning", event, {}))
+        if overloaded and now >= self._quiet_until:  # it comes and goes many times a second
+            self._quiet_until = now + OVERLOAD_LOG
+            fields: dict[str, object] = {"refused_so_far": self.counters["refused_overloaded"]}
+            self.layer.out.append(Log("warning", "overloaded: new requests are refused with 503", fields))
 
     def load_bindings(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Take over stored bindings (rows as `location.ROW`, expiry on the engine's clock)."""

@@ -11,23 +11,28 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmark import rig
+from benchmark import overload, rig
 from benchmark.figures import Round, summary
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--rate", "rates", type=click.IntRange(1, 20_000), multiple=True, default=[500, 1000], show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Of each proxy, alternating.")
 @click.option("--seconds", type=click.IntRange(1, 60), default=5, show_default=True, help="Measured in each round.")
 @click.option("--only", type=click.Choice(list(rig.PROXIES)), help="Run one proxy alone.")
 @click.option("--json", "output", type=click.Path(path_type=Path), default=Path("build/bench.json"), show_default=True)
-def main(rates: tuple[int, ...], rounds: int, seconds: int, only: str | None, output: Path) -> None:
+def main(
+    context: click.Context, rates: tuple[int, ...], rounds: int, seconds: int, only: str | None, output: Path
+) -> None:
     """INVITE to the contact object, ACK, two INFOs with 300 bytes, BYE; over UDP on loopback, each proxy on one core.
 
     Figures are medians; the ratio is sipgw's figure divided by Kamailio's in the same run.
     """
+    if context.invoked_subcommand is not None:
+        return
     names = [only] if only else list(rig.PROXIES)
     try:
         results = run(names, rates, rounds, seconds)
@@ -39,6 +44,21 @@ def main(rates: tuple[int, ...], rounds: int, seconds: int, only: str | None, ou
     output.write_text(json.dumps({"summary": rows, "rounds": [asdict(one) for one in results]}, indent=1) + "\n")
     Console().print(table(rows, names))
     print(f"rounds in {output}")
+
+
+@main.command("overload")
+@click.option("--seconds", type=click.IntRange(2, 60), default=10, show_default=True, help="At twice the capacity.")
+def at_twice(seconds: int) -> None:
+    """Find the rate that the gateway can take, offer twice as much, see what becomes of the calls."""
+    try:
+        figures = overload.main(seconds, GATEWAY_CORE, LOAD_CORE)
+    except rig.BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    made = Table("figure", "value", title="sipgw at twice its capacity")
+    for key, value in figures.items():
+        made.add_row(key.replace("_", " "), f"{value:.2f}" if isinstance(value, float) else str(value))
+    Console().print(made)
 
 
 def run(names: list[str], rates: tuple[int, ...], rounds: int, seconds: int) -> list[Round]:

@@ -20,6 +20,28 @@ class Round:
     clean: bool
 
 
+@dataclass(frozen=True)
+class Offered:
+    """What became of calls begun at a fixed rate, per second; p99 of INVITE to 200 of those that were taken, in ms."""
+
+    finished_per_second: float
+    rejected_per_second: float
+    lost_per_second: float
+    p99: float
+    clean: bool
+
+
+def offered(load: dict[str, float], seconds: int) -> Offered:
+    """From the generator's line about a run of `seconds`."""
+    return Offered(
+        load["finished_in_window"] / seconds,
+        load["rejected"] / seconds,
+        load["timed_out"] / seconds,
+        load["p99_ms"],
+        is_clean(load),
+    )
+
+
 def is_clean(load: dict[str, float]) -> bool:
     """Whether a run of the generator lost or repeated next to nothing."""
     calls = max(1, int(load["calls"]))

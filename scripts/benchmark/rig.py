@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.figures import Round, is_clean
+from benchmark.figures import Offered, Round, is_clean, offered
 
 HERE = Path(__file__).parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -117,6 +117,15 @@ class Generator:
         finished = max(1, load["finished_in_window"])
         memory = memory_mib(family(pid))
         return Round(proxy, rate, used * 1000 / finished, load["p50_ms"], load["p99_ms"], memory, is_clean(load))
+
+    def offer(self, port: int, rate: float, seconds: int) -> Offered:
+        """What became of calls that were begun at a rate, whether the proxy could take them or not."""
+        assert self._running.stdin is not None
+        self._running.stdin.write(f"run {port} {max(1, round(rate))} 1 {seconds} {TIMEOUT}\n")
+        self._running.stdin.flush()
+        assert self._line() == "measuring"
+        assert self._line() == "measured"
+        return offered(json.loads(self._line()), seconds)
 
 
 @contextmanager

@@ -95,12 +95,12 @@ class Proxy:
 
     def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
         """The ACK to a 2xx has no transaction and gets no answer: it is forwarded or dropped (§16.11, §17.1)."""
+        route = self._route_of_ack(ack, flow, now)
         try:
-            left = hops_left(ack)
-            route = self.router.route(ack, flow, now)
+            limits = Limits(hops_left(ack), breadth_left(ack))
         except MalformedMessage:
-            left, route = 0, Route()
-        if left == 0 or not route.in_dialog:
+            limits = Limits(0, 0)
+        if limits.hops == 0 or not route.in_dialog:
             self.counters["ack_dropped"] += 1
             return
         target = route.groups[0][0]
@@ -108,10 +108,18 @@ class Proxy:
         via = via_line(hop.transport, self.sent_by(hop), self.layer.new_branch())
         if hop.transport == "TLS":
             via, hop = self._both_ways(via, hop)
-        copy = forwarded_copy(ack, target.uri, via, [], Limits(left, breadth_left(ack)), hop.transport != "UDP")
+        copy = forwarded_copy(ack, target.uri, via, [], limits, hop.transport != "UDP")
         if "route" in ack.index:
             suit_strict_router(copy)
         self.layer.out.append(Send(copy.encode(), hop))
+
+    def _route_of_ack(self, ack: Request, flow: Flow, now: float) -> Route:
+        if "route" not in ack.index and ";lr" not in ack.uri:
+            return Route()  # no token of ours: the ACK to a refusal that left no state, most of all when there are many
+        try:
+            return self.router.route(ack, flow, now)
+        except MalformedMessage:
+            return Route()
 
     def on_stray_response(self, response: Response, flow: Flow, now: float) -> None:
         """A response to nothing: an attack, or later than any timer allows (RFC 6026 §8 has it dropped)."""

@@ -7,6 +7,7 @@ import click
 
 from sipgw.config import Config, ConfigError, load_config
 from sipgw.management import probes
+from sipgw.management.certificate_probes import certificates
 from sipgw.management.parameters import config_option
 from sipgw.management.probes import Verdict
 
@@ -32,7 +33,7 @@ async def _verdicts(config_path: Path | None) -> list[Verdict]:
     return [
         Verdict("ok", "config", f"{source}: {_summary(config)}"),
         *probes.store(config),
-        *probes.certificates(config),
+        *certificates(config),
         *probes.ports(config),
         *await probes.pools(config),
     ]

@@ -102,7 +102,9 @@ def serve(config_path: Path | None) -> int:
 @click.option("--domain", type=DOMAIN, default="contoso.com", show_default=True, help="SIP domain of the pool's URIs.")
 @click.option("--certificate", type=EXISTING_FILE, help="PEM file, for --listen tls:...")
 @click.option("--private-key", type=EXISTING_FILE, help="PEM file of its key.")
-@click.option("--ca", type=EXISTING_FILE, help="PEM file; whoever connects has to show a certificate of these authorities.")
+@click.option(
+    "--ca", type=EXISTING_FILE, help="PEM file; whoever connects has to show a certificate of these authorities."
+)
 def pool(**options: Any) -> int:
     """Run an emulated Persistent Chat pool."""
     _log_as_default()

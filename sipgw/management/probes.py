@@ -1,22 +1,25 @@
-"""What `sipgw check` tries: the store, the certificates, the ports, the pools. Nothing is changed by asking."""
+"""What `sipgw check` tries: the store, the ports, the pools. Nothing is changed by asking."""
 
 import asyncio
 import errno
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sipgw.config import Config, ListenAddress
 from sipgw.registry import Pool, Server
+from sipgw.server.certificates import WARN_AHEAD
 from sipgw.server.shell import bind
 from sipgw.server.store import Store, StoreError
+from sipgw.server.tls import TlsContexts, TlsError, certified_names, proves, tls_settings
+from sipgw.server.tls_reasons import reason_of
 
 CONNECT_TIMEOUT = 3.0  # seconds; a server that is slower to take a connection is no use to a waiting caller
-_UNUSABLE = (9, 10, 62, 64)  # X509_V_ERR: not yet valid, expired, another host name, another address
+REFUSAL = 0.5  # seconds for a server to find our certificate wanting
 
 
 class Verdict(NamedTuple):
@@ -51,78 +54,6 @@ def store(config: Config) -> Iterator[Verdict]:
         yield Verdict("FAIL", "store", problem)
 
 
-def certificates(config: Config) -> Iterator[Verdict]:
-    """Whether the files can be read and belong together, and whether the certificate proves the gateway's name."""
-    tls = config.tls
-    if tls.ca is not None:
-        yield _ca_verdict(tls.ca)
-    if tls.certificate is None or tls.private_key is None:
-        return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(tls.certificate, tls.private_key, password="")  # no prompt for an encrypted key
-    except (OSError, ssl.SSLError) as error:
-        yield Verdict("FAIL", "tls.certificate", _pair_problem(error, tls.certificate, tls.private_key))
-        return
-    yield Verdict("ok", "tls.certificate", f"{tls.certificate} and {tls.private_key} belong together")
-    if tls.ca is not None:
-        yield _name_verdict(context, tls.ca, config.gateway.fqdn)
-
-
-def _ca_verdict(ca: Path) -> Verdict:
-    try:
-        count = len(_client_context(ca).get_ca_certs())
-    except (OSError, ssl.SSLError) as error:
-        return Verdict("FAIL", "tls.ca", f"{ca}: {_reason(error)}; name a readable file of PEM certificates")
-    return Verdict("ok", "tls.ca", f"{ca}: authorities: {count}")
-
-
-def _client_context(ca: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(ca)
-    return context
-
-
-def _pair_problem(error: OSError, certificate: Path, key: Path) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return f"{key} is not the key of {certificate}; name the files that were made together"
-    return f"{certificate} and {key}: {_reason(error)}; name readable, unencrypted PEM files"
-
-
-def _reason(error: OSError) -> str:
-    """What happened, for a person; OpenSSL's own words are its reason codes."""
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not in PEM form").replace("_", " ").lower()
-    if error.errno is None or isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    return os.strerror(error.errno)  # asyncio's own text repeats the address
-
-
-def _name_verdict(server: ssl.SSLContext, ca: Path, fqdn: str) -> Verdict:
-    """What a client that trusts `ca` would say to our certificate."""
-    try:
-        _handshake(server, _client_context(ca), fqdn)
-    except ssl.SSLCertVerificationError as error:
-        grade: Literal["note", "FAIL"] = "FAIL" if error.verify_code in _UNUSABLE else "note"
-        return Verdict(grade, "tls.certificate", f"for {fqdn} and tls.ca: {error.verify_message.rstrip('.')}")
-    return Verdict("ok", "tls.certificate", f"is valid for {fqdn} to whoever trusts tls.ca")
-
-
-def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, fqdn: str) -> None:
-    """A TLS handshake in memory. Raises SSLCertVerificationError."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    waiting = [
-        client.wrap_bio(to_client, to_server, server_hostname=fqdn),
-        server.wrap_bio(to_server, to_client, server_side=True),
-    ]
-    while waiting:
-        side = waiting.pop(0)
-        try:
-            side.do_handshake()
-        except ssl.SSLWantReadError:
-            waiting.append(side)
-
-
 def ports(config: Config) -> Iterator[Verdict]:
     """Whether each listen address can be bound."""
     for address in config.gateway.listen:
@@ -146,36 +77,78 @@ def _port_problem(error: OSError, address: ListenAddress) -> str:
     return str(error.strerror)
 
 
+def _reason(error: OSError) -> str:
+    """What happened, for a person."""
+    if error.errno is None or isinstance(error, socket.gaierror | ssl.SSLError):
+        return reason_of(error)
+    return os.strerror(error.errno)  # asyncio's own text repeats the address
+
+
 async def pools(config: Config) -> list[Verdict]:
-    """Whether each server of each pool takes connections, and by TLS proves the pool's name."""
-    asked = [_ask(config, pool, server) for pool in config.pools for server in pool.servers]
+    """Whether each server of each pool takes connections, and by TLS proves the pool's name and accepts ours."""
+    try:
+        tls = TlsContexts(tls_settings(config))
+    except TlsError:  # the certificates have their verdict
+        tls = None
+    asked = [_ask(tls, pool, server) for pool in config.pools for server in pool.servers]
     return list(await asyncio.gather(*asked))
 
 
-async def _ask(config: Config, pool: Pool, server: Server) -> Verdict:
+async def _ask(tls: TlsContexts | None, pool: Pool, server: Server) -> Verdict:
     subject = f"pool {pool.fqdn}"
     if server.transport == "UDP":
         return Verdict("note", subject, f"{server} was not asked: UDP has no connections")
+    if server.transport == "TLS" and tls is None:
+        return Verdict("note", subject, f"{server} was not asked: the files for TLS are not usable")
     try:
-        secure = _pool_context(config) if server.transport == "TLS" else None
-        name = pool.fqdn if secure is not None else None
+        secure = tls.client(tls.identity(pool.fqdn)) if tls is not None and server.transport == "TLS" else None
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            _, writer = await asyncio.open_connection(server.host, server.port, ssl=secure, server_hostname=name)
-            writer.transport.abort()  # enough is known; a TLS goodbye could take its time
-            with suppress(OSError):
-                await writer.wait_closed()
+            return await _connect(subject, server, secure, pool.fqdn)
     except TimeoutError:
         return Verdict("FAIL", subject, f"{server} took no connection within {CONNECT_TIMEOUT:g} s")
-    except ssl.SSLCertVerificationError as error:
-        return Verdict("FAIL", subject, f"{server}: its certificate: {error.verify_message.rstrip('.')}")
+    except ssl.SSLError as error:
+        return Verdict("FAIL", subject, f"{server}: {reason_of(error)}")
     except OSError as error:
         return Verdict("FAIL", subject, f"{server}: {_reason(error)}; start it, or correct pool.servers")
+
+
+async def _connect(subject: str, server: Server, secure: ssl.SSLContext | None, fqdn: str) -> Verdict:
+    """Raises OSError."""
+    name = fqdn if secure is not None else None
+    reader, writer = await asyncio.open_connection(server.host, server.port, ssl=secure, server_hostname=name)
+    try:
+        connection = writer.get_extra_info("ssl_object")
+        if connection is None:
+            return Verdict("ok", subject, f"{server} takes connections")
+        if not proves(certified_names(connection), fqdn):
+            return Verdict(
+                "FAIL", subject, f"{server}: its certificate is for {fqdn} by a wildcard only, not used in SIP"
+            )
+        if connection.version() == "TLSv1.3" and not await _is_accepted(reader):
+            return Verdict("FAIL", subject, f"{server} closed right after the TLS handshake; it may want a certificate")
+        return _tls_verdict(subject, server, connection)
+    finally:
+        writer.transport.abort()  # enough is known; a TLS goodbye could take its time
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _is_accepted(reader: asyncio.StreamReader) -> bool:
+    """With TLS 1.3 a server looks at our certificate when the handshake is over for us. Raises SSLError when it says
+    what is wrong with it."""
+    try:
+        async with asyncio.timeout(REFUSAL):
+            return bool(await reader.read(1))
+    except TimeoutError:
+        return True  # it waits for what we have to say
+    except ConnectionResetError:
+        return False
+
+
+def _tls_verdict(subject: str, server: Server, connection: ssl.SSLObject) -> Verdict:
+    ends = str((connection.getpeercert() or {}).get("notAfter", ""))
+    left = ssl.cert_time_to_seconds(ends) - time.time()
+    if left < WARN_AHEAD.total_seconds():
+        text = f"{server} takes connections, but its certificate expires soon, days left: {int(left // 86_400)}"
+        return Verdict("note", subject, text)
     return Verdict("ok", subject, f"{server} takes connections")
-
-
-def _pool_context(config: Config) -> ssl.SSLContext:
-    assert config.tls.ca is not None  # a rule of the configuration
-    context = _client_context(config.tls.ca)
-    if config.tls.certificate is not None:
-        context.load_cert_chain(config.tls.certificate, config.tls.private_key, password="")
-    return context

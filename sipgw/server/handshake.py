@@ -16,15 +16,26 @@ from sipgw.server.connection import Connection
 from sipgw.server.tls_reasons import reason_of
 
 PAUSE = 0.5  # seconds without accepting when the process has run out of file descriptors
+TELL_EVERY, MAX_TOLD = 60.0, 1000  # seconds between two lines about a peer's failures, peers that are remembered
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR)  # accept(2): only this one connection
 
 
 class Arrivals:
-    """Handshakes under way: how many in all, and from whom."""
+    """Handshakes under way: how many in all, and from whom. And whose failure was told lately."""
 
     def __init__(self) -> None:
         self.total = 0
         self.from_peer: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
+
+    def worth_telling(self, peer: str, now: float) -> bool:
+        """Whether a failure is more than one of many: a line a minute about one peer is enough."""
+        if now < self._told.get(peer, now):
+            return False
+        if len(self._told) >= MAX_TOLD:
+            self._told.clear()
+        self._told[peer] = now + TELL_EVERY
+        return True
 
     def begin(self, peer: str) -> None:
         self.total += 1

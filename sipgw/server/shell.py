@@ -39,7 +39,7 @@ class Machine(Protocol):
 
     def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]: ...
 
-    def set_overloaded(self, overloaded: bool) -> None: ...
+    def set_overloaded(self, overloaded: bool, now: float) -> None: ...
 
     def resolved(self, answer: Answer, now: float) -> list[Output]: ...
 
@@ -231,7 +231,7 @@ class Shell:
         if behind != self._behind:
             self._behind = behind
             self.counters["overloads"] += behind
-            self.machine.set_overloaded(behind)
+            self.machine.set_overloaded(behind, now)
 
     def batch_done(self) -> None:
         if self._unflushed:
@@ -430,7 +430,10 @@ class Shell:
 
     def handshake_failed(self, listener: Listener, peer: str, reason: str) -> None:
         self.counters["handshakes_failed"] += 1
-        self._write_log(Log("warning", "TLS handshake failed", {"peer": peer, "at": str(listener), "reason": reason}))
+        if self.arrivals.worth_telling(peer, self._loop.time()):
+            self._write_log(
+                Log("warning", "TLS handshake failed", {"peer": peer, "at": str(listener), "reason": reason})
+            )
 
     # ending
 

@@ -68,7 +68,7 @@ class TlsContexts:
 
     def accepted_names(self, connection: ssl.SSLObject) -> tuple[str, ...]:
         """What the certificate of a client proves, () without one."""
-        names = _names(connection)
+        names = certified_names(connection)
         authorities = self.settings.authorities
         if not names or len(authorities) < 2:
             return names
@@ -78,7 +78,7 @@ class TlsContexts:
 
     def dialled_names(self, connection: ssl.SSLObject, identity: TlsFiles) -> tuple[str, ...]:
         """What the certificate of a server proves to which we have connected with `identity`."""
-        return tuple(name for name in _names(connection) if self.identity(name).ca == identity.ca)
+        return tuple(name for name in certified_names(connection) if self.identity(name).ca == identity.ca)
 
 
 class _Built:
@@ -153,7 +153,7 @@ def _certificates(ca: Path) -> frozenset[bytes]:
     return frozenset(context.get_ca_certs(binary_form=True))
 
 
-def _names(connection: ssl.SSLObject) -> tuple[str, ...]:
+def certified_names(connection: ssl.SSLObject) -> tuple[str, ...]:
     """The DNS names of a verified certificate. Wildcards are none: SIP does not match them (RFC 5922 §7.2)."""
     certificate = connection.getpeercert() or {}
     alternatives: Iterable[tuple[str, str]] = certificate.get("subjectAltName", ())  # type: ignore[assignment]

@@ -73,7 +73,7 @@ class Stack:
         self.layer.send_failed(key, reason, now)
         return self.outputs()
 
-    def set_overloaded(self, overloaded: bool) -> None:
+    def set_overloaded(self, overloaded: bool, now: float) -> None:
         """Whether what has come in waits too long to be looked at."""
 
     def resolved(self, answer: Answer, now: float) -> list[Output]:
