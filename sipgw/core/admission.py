@@ -56,7 +56,7 @@ class Admission:
         counters: Counter[str],
         trusted_names: frozenset[str] = frozenset(),
     ) -> None:
-        self.overloaded = False
+        self.overloaded = self.closing = False
         self.counters = counters
         self._rates = rates
         self._trusted = trusted
@@ -69,13 +69,13 @@ class Admission:
     def take_over(self, other: "Admission") -> None:
         """Keep bans over a change of configuration; rates begin anew."""
         self.banned = other.banned
-        self.overloaded = other.overloaded
+        self.overloaded, self.closing = other.overloaded, other.closing
 
     def admits(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that no transaction knows may get one."""
         new = "tag=" not in request.lines[request.index["to"]] and request.method not in EXEMPT
-        if new and self.overloaded:
-            self.counters["refused_overloaded"] += 1
+        if new and (self.overloaded or self.closing):
+            self.counters["refused_closing" if self.closing else "refused_overloaded"] += 1
             return False
         rates = self._rates
         if not (rates.per_source or rates.per_user) or is_trusted(flow, self._trusted, self._trusted_names):

@@ -161,6 +161,7 @@ class GatewayApp:
 
     async def drain(self) -> None:
         """Take nothing new, let transactions that wait for an answer finish, within a bound."""
+        self.engine.admission.closing = True
         await self.shell.stop_accepting()
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN

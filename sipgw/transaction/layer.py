@@ -265,7 +265,7 @@ def server_key(request: Request, method: str = "", any_tag: bool = False) -> Ser
 
     A branch with the magic cookie, sent-by and method; an ACK belongs to its INVITE. Without the cookie, as with
     clients that send no branch at all, the older rule: Request-URI, To tag, From tag, Call-ID, CSeq and top Via. An ACK
-    has the To tag of the response, which `any_tag` leaves out to find the INVITE that had none. Raises MalformedMessage.
+    has the To tag of the response; `any_tag` leaves it out, to find an INVITE that had none. Raises MalformedMessage.
     """
     via = request.via
     method = method or request.method

@@ -136,6 +136,26 @@ def test_an_overloaded_gateway_takes_nothing_new_and_lets_calls_go_on() -> None:
     world.finish()
 
 
+def test_a_gateway_that_ends_takes_nothing_new_and_lets_calls_end() -> None:
+    world = World()
+    alice, pool = world.phone("alice"), world.server()
+    alice >> alice.request("INVITE", CONTACT_OBJECT)
+    alice << 100
+    at_pool = pool << "INVITE"
+    pool >> reply(at_pool, 200, contact="sip:pool@192.0.2.51:5041")
+    dialog = alice.calling(alice << 200)
+    world.engine.admission.closing = True
+    alice >> dialog.request("ACK")
+    pool << "ACK"
+    alice >> alice.request("MESSAGE", CONTACT_OBJECT)
+    alice << 503
+    alice >> dialog.request("BYE")
+    pool >> reply(pool << "BYE", 200)
+    alice << 200
+    assert world.engine.counters["refused_closing"] == 1
+    world.finish()
+
+
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
 def test_a_banned_source_is_not_heard_and_its_connection_closed(transport: str) -> None:
     world = World(rates=Rates(per_source=2, ban=60))
