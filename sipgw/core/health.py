@@ -4,8 +4,9 @@ A server is known by its hop (transport, address, port, name). One that is down 
 its chance when all of them look down.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sipgw.events import Hop
 
@@ -28,21 +29,24 @@ class HealthSettings:
 @dataclass(slots=True)
 class ServerHealth:
     """`up`, and since when and why; `until` is when a server that is down may be tried again, 0.0 when only an OPTIONS
-    that is answered tells."""
+    that is answered tells. `shunned` is the end of the Retry-After that it last gave: until then no success counts, as
+    a server that takes no new dialogs goes on to answer for those that it has."""
 
     up: bool = True
     since: float = 0.0
     reason: str = ""
     until: float = 0.0
+    shunned: float = 0.0
     failures: int = 0
     successes: int = 0
 
 
 class Health:
-    """`changes` are (hop, health) since they were last taken, for whoever writes the log."""
+    """`changes` are (hop, health as it was then) since they were last taken, for whoever writes the log."""
 
     def __init__(self, settings: HealthSettings) -> None:
         self.settings = settings
+        self.counters: Counter[str] = Counter()
         self.changes: list[tuple[Hop, ServerHealth]] = []
         self._servers: dict[Hop, ServerHealth] = {}
         self.troubled = False  # whether anything but "up, no failures" is known of any server
@@ -50,6 +54,15 @@ class Health:
     def of(self, hop: Hop) -> ServerHealth:
         """What is known of a server; nothing is taken for good news."""
         return self._servers.get(hop) or ServerHealth()
+
+    def known(self) -> dict[Hop, ServerHealth]:
+        """The servers against which there is something, whether that has brought them down or not."""
+        return self._servers
+
+    def learn(self, hop: Hop, known: ServerHealth) -> None:
+        """Take over what somebody else has found out."""
+        self._servers[hop] = known
+        self.troubled = True
 
     def usable(self, hop: Hop, now: float) -> bool:
         known = self._servers.get(hop)
@@ -64,13 +77,13 @@ class Health:
     def succeeded(self, hop: Hop, now: float, probe: bool = False) -> None:
         """A server has given a final answer other than 503: to an OPTIONS of ours (`probe`), or to a request."""
         known = self._servers.get(hop)
-        if known is None:
+        if known is None or now < known.shunned:
             return
         known.failures = 0
         known.successes += 1
         if not known.up and (not probe or known.successes >= self.settings.rise):
             known.up, known.since, known.reason, known.until = True, now, "", 0.0
-            self.changes.append((hop, known))
+            self.changes.append((hop, replace(known)))
         if known.up:
             del self._servers[hop]
             self.troubled = bool(self._servers)
@@ -80,19 +93,29 @@ class Health:
         known = self._servers.get(hop)
         if known is None:
             if len(self._servers) >= MAX_SERVERS:
+                self.counters["health_not_kept"] += 1
                 return
             known = self._servers[hop] = ServerHealth(since=now)
             self.troubled = True
         known.failures += 1
         known.successes = 0
-        settings = self.settings
-        if retry_after:
-            known.until = now + min(retry_after, LONGEST_RETRY)
-        elif not settings.interval:
-            known.until = now + settings.retry
-        if known.up and (certain or retry_after or known.failures >= settings.fall):
+        self._put_off(known, now, retry_after)
+        if known.up and (certain or retry_after or known.failures >= self.settings.fall):
             known.up, known.since, known.reason = False, now, reason
-            self.changes.append((hop, known))
+            self.changes.append((hop, replace(known)))
+
+    def _put_off(self, known: ServerHealth, now: float, retry_after: float) -> None:
+        if retry_after:
+            known.until = known.shunned = now + min(retry_after, LONGEST_RETRY)
+        elif not self.settings.interval:
+            known.until = max(known.shunned, now + self.settings.retry)
+        elif now >= known.shunned:  # it has failed anew: that its Retry-After is over says nothing any more
+            known.until = 0.0
+
+    def without_probes(self, now: float) -> None:
+        """No OPTIONS will tell any longer: those that wait for one may be tried again after a while."""
+        for known in self._servers.values():
+            known.until = known.until or now + self.settings.retry
 
     def keep_only(self, hops: Iterable[Hop]) -> None:
         """Forget servers that are no longer in the configuration or the zone."""

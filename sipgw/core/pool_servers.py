@@ -1,12 +1,13 @@
 """The servers of a pool in the order in which they are tried for a request."""
 
+from ipaddress import ip_address
 from random import Random
 
 from sipgw.core.health import Health
 from sipgw.events import Hop
 from sipgw.locating import Destination, Located, Locator, NotLocated, of_pool, of_server
 from sipgw.locating.destination import is_address
-from sipgw.registry import Pool
+from sipgw.registry import Pool, Server
 
 Found = list[Hop] | Destination | NotLocated
 
@@ -20,25 +21,27 @@ class PoolServers:
         self._random = random
         self._fixed: dict[str, list[Hop] | None] = {}
 
-    def forget(self) -> None:
-        """The configuration has changed."""
-        self._fixed = {}
-
     def hops(self, pool: Pool, now: float) -> Found:
         """Servers for a new dialog; a destination that has to be located first; or why there is none."""
         known = self.every(pool, now)
         if not isinstance(known, list):
             return known
         if pool.drained:
-            known = [hop for hop in known if not _is_among(hop, pool.drained)]
-        found = self._health.ordered(known, now)
-        if pool.standby:
-            found = sorted(found, key=lambda hop: self._rank(hop, pool, now))
-        return found
+            drained = self.meant(pool, pool.drained, now)
+            known = [hop for hop in known if hop not in drained]
+        if not pool.standby:
+            return self._health.ordered(known, now)
+        standby = self.meant(pool, pool.standby, now)  # for when no active one works (Set-CsPersistentChatActiveServer)
+        return sorted(known, key=lambda hop: (not self._health.usable(hop, now), hop in standby))
 
-    def _rank(self, hop: Hop, pool: Pool, now: float) -> tuple[bool, bool]:
-        """A standby server is used when no active one works (Set-CsPersistentChatActiveServer)."""
-        return not self._health.usable(hop, now), _is_among(hop, pool.standby)
+    def meant(self, pool: Pool, names: frozenset[str], now: float) -> set[Hop]:
+        """The servers that `Pool.standby` or `Pool.drained` names: by their addresses, or as `Pool.servers` does."""
+        known = self.every(pool, now)
+        found = {hop for hop in known if is_among(hop, names)} if isinstance(known, list) else set()
+        for server in pool.servers:
+            if str(server) in names:
+                found |= set(self._hops_of(server, pool, now))
+        return found
 
     def every(self, pool: Pool, now: float) -> Found:
         """All servers, whatever their state."""
@@ -48,7 +51,7 @@ class PoolServers:
         return fixed if fixed is not None else self._located(pool, now)
 
     def _located(self, pool: Pool, now: float) -> Found:
-        wanted = [of_server(one.transport, one.host, one.port, pool.fqdn) for one in pool.servers]
+        wanted = [_destination(server, pool) for server in pool.servers]
         hops: list[Hop] = []
         failure: NotLocated | None = None
         for destination in wanted or [of_pool(pool.fqdn)]:
@@ -59,18 +62,33 @@ class PoolServers:
                 hops += [Hop(*address) for address in found.order(self._random)]
             else:
                 failure = failure or found
-        return hops or failure or []
+        return list(dict.fromkeys(hops)) or failure or []
+
+    def _hops_of(self, server: Server, pool: Pool, now: float) -> list[Hop]:
+        """What one server of the configuration has come to."""
+        if is_address(server.host):
+            return [_numeric_hop(server, pool)]
+        found = self._locator.find(_destination(server, pool), now)
+        return [Hop(*address) for address in found.order(self._random)] if isinstance(found, Located) else []
 
 
 def _numeric(pool: Pool) -> list[Hop] | None:
     """The hops of a pool whose servers are all named by address, None where a name has to be looked up."""
     if not pool.servers or not all(is_address(server.host) for server in pool.servers):
         return None
-    return [
-        Hop(server.transport, server.host, server.port, pool.fqdn if server.transport == "TLS" else "")
-        for server in pool.servers
-    ]
+    return [_numeric_hop(server, pool) for server in pool.servers]
 
 
-def _is_among(hop: Hop, names: frozenset[str]) -> bool:
+def _numeric_hop(server: Server, pool: Pool) -> Hop:
+    """With the address in its one normal form, which is also what a flow token gives back."""
+    host = str(ip_address(server.host))
+    return Hop(server.transport, host, server.port, pool.fqdn if server.transport == "TLS" else "")
+
+
+def _destination(server: Server, pool: Pool) -> Destination:
+    return of_server(server.transport, server.host, server.port, pool.fqdn)
+
+
+def is_among(hop: Hop, names: frozenset[str]) -> bool:
+    """Whether the names hold the address of a server, with or without transport and port."""
     return hop.host in names or str(hop) in names

@@ -10,7 +10,7 @@ from sipgw.events import Hop
 from sipgw.message.build import new_request
 from sipgw.message.message import Request, Response
 from sipgw.message.values import host_port
-from sipgw.registry import Pool, Registry
+from sipgw.registry import Registry
 from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.timers import Queue
@@ -51,6 +51,8 @@ class Prober:
     def start(self, now: float) -> None:
         """Begin with a round at once; without an interval there is only that one, which locates the pools."""
         self.stop()
+        if not self._health.settings.interval:
+            self._health.without_probes(now)
         self.fire("probe", now)
 
     def stop(self) -> None:
@@ -70,18 +72,22 @@ class Prober:
                 continue
             everything |= set(hops)
             if interval:
-                self._ask_all(pool, hops, now)
+                self._ask_all(hops, now)
         if complete:
             self._health.keep_only(everything)
         if interval:
             self._next = self._layer.timers.start("probe", interval * self._random.choice(JITTER), self, now)
 
-    def _ask_all(self, pool: Pool, hops: list[Hop], now: float) -> None:
+    def _ask_all(self, hops: list[Hop], now: float) -> None:
         for hop in hops:
-            if hop not in self._asked and len(self._asked) < MAX_UNDER_WAY:
-                self._ask(pool, hop, now)
+            if hop in self._asked:
+                continue
+            if len(self._asked) < MAX_UNDER_WAY:
+                self._ask(hop, now)
+            else:
+                self._layer.counters["probes_put_off"] += 1
 
-    def _ask(self, pool: Pool, hop: Hop, now: float) -> None:
+    def _ask(self, hop: Hop, now: float) -> None:
         branch, sent_by = self._layer.new_branch(), self._sent_by(hop)
         request = self._options(hop, branch, sent_by)
         self._asked[hop] = self._layer.send_request(self, request, branch, hop, now, self._patience, sent_by=sent_by)
@@ -125,4 +131,4 @@ class Prober:
 def retry_after(response: Response) -> float:
     """Seconds of a Retry-After (§20.33), comment and parameters aside; 0.0 without a readable one."""
     text = (response.first("retry-after") or "").partition(";")[0].partition("(")[0].strip()
-    return float(text) if text.isdecimal() and len(text) < 8 else 0.0
+    return float(text) if text.isdecimal() else 0.0

@@ -147,6 +147,9 @@ class Proxy:
             if limits.breadth < DEFAULT_BREADTH and limits.breadth < max(map(len, route.groups)):
                 raise Refused(440, f"Max-Breadth is {limits.breadth}")
             context = ResponseContext(self, transaction, route, limits, mark)
+            if transaction.method == "BENOTIFY":
+                self._forward_unanswered(context, transaction, now)
+                return
             transaction.user = context
             self._trying(transaction, now)
             if self.verbose and not route.in_dialog:
@@ -175,17 +178,7 @@ class Proxy:
         hop, target = branch.hop, branch.target
         key = self.layer.new_branch() + context.loop_mark
         sent_by = self.sent_by(hop)
-        record_routes: list[str] = []
-        if not context.route.in_dialog and request.method in DIALOG_FORMING:
-            record_routes = self._record_route(request, source, target, hop)
-        via, to, stream = via_line(hop.transport, sent_by, key), hop, hop.transport != "UDP"
-        if hop.transport == "TLS":
-            via, to = self._both_ways(via, hop)
-        copy = forwarded_copy(request, target.uri, via, record_routes, context.limits, stream)
-        if target.route:
-            push_route(copy, target.route)
-        if target.route or "route" in request.index:
-            suit_strict_router(copy)
+        copy, to = self._copy(request, source, target, hop, via_line(hop.transport, sent_by, key), context)
         data = copy.encode()
         if len(data) > LARGE and hop.transport == "UDP" and self._takes_stream(hop, now):
             branch.detour(Hop("TCP", hop.host, hop.port))
@@ -194,6 +187,38 @@ class Proxy:
         if target.pool is not None:
             give_up_after = self._first_response if request.method == "INVITE" else self._first_sign
         return self.layer.send_request(context, copy, key, to, now, give_up_after, data, sent_by)
+
+    def _forward_unanswered(self, context: ResponseContext, transaction: ServerTransaction, now: float) -> None:
+        """BENOTIFY gets no response ([MS-SIP] §3.6): sent once, and copies that come later are absorbed."""
+        for target in context.route.groups[0]:
+            hop = target.hops[0]
+            via = via_line(hop.transport, self.sent_by(hop), self.layer.new_branch() + context.loop_mark)
+            copy, to = self._copy(transaction.request, transaction.flow, target, hop, via, context)
+            self.layer.out.append(Send(copy.encode(), to))
+        transaction.abandon(now)
+
+    def _copy(
+        self,
+        request: Request,
+        source: Flow | Hop,
+        target: Target,
+        hop: Flow | Hop,
+        via: str,
+        context: ResponseContext,
+    ) -> tuple[Request, Flow | Hop]:
+        """What goes to a hop, and by which way."""
+        record_routes: list[str] = []
+        if not context.route.in_dialog and request.method in DIALOG_FORMING:
+            record_routes = self._record_route(request, source, target, hop)
+        to = hop
+        if hop.transport == "TLS":
+            via, to = self._both_ways(via, hop)
+        copy = forwarded_copy(request, target.uri, via, record_routes, context.limits, hop.transport != "UDP")
+        if target.route:
+            push_route(copy, target.route)
+        if target.route or "route" in request.index:
+            suit_strict_router(copy)
+        return copy, to
 
     def _both_ways(self, via: str, hop: Flow | Hop) -> tuple[str, Flow | Hop]:
         """RFC 5923 §8: over a connection that the other side has opened, where it offers that; else offer ours."""

@@ -97,9 +97,7 @@ class Registration:
         try:
             uri = parse_uri(parse_name_addr(request.first("to") or "").uri)
         except MalformedUri as error:
-            if error.status != 416:
-                raise
-            return None  # a tel: or the like has no domain that could be ours
+            raise Refused(400, f"To is no sip or sips URI: {error.reason}") from None
         asked = parse_uri(request.uri).host
         valid = uri.host in self._domains and (uri.host == asked or asked not in self._domains)
         return uri if valid and uri.user is not None else None

@@ -2,41 +2,67 @@
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from sipgw.config import Config, ConfigError, load_config
-from sipgw.management import probes
+from sipgw.management import dns_names, pool_probes, probes
 from sipgw.management.certificate_probes import certificates
 from sipgw.management.parameters import config_option
 from sipgw.management.probes import Verdict
+from sipgw.server.resolver import Resolver
+from sipgw.server.running import read_running
 
 _COLOURS = {"ok": "green", "note": "yellow", "FAIL": "red"}
+
+
+class Findings(NamedTuple):
+    """`zone` are lines that should be added to zone files."""
+
+    verdicts: list[Verdict]
+    zone: list[str]
 
 
 @click.command()
 @config_option
 def check(config_path: Path | None) -> int:
-    """Try the configuration, store, certificates, ports and pools; exit status 1 when one fails."""
-    verdicts = asyncio.run(_verdicts(config_path))
+    """Try the configuration, store, certificates, ports, names and pools; exit status 1 when one fails."""
+    verdicts, zone = asyncio.run(_findings(config_path))
     for verdict in verdicts:
         click.echo(f"{click.style(f'{verdict.grade:5}', fg=_COLOURS[verdict.grade])}{verdict.subject}: {verdict.text}")
+    if zone:
+        click.echo("\nFor clients to find the gateway by themselves, add to the zone:")
+        for line in zone:
+            click.echo(f"  {line}")
     return 1 if any(verdict.grade == "FAIL" for verdict in verdicts) else 0
 
 
-async def _verdicts(config_path: Path | None) -> list[Verdict]:
+async def _findings(config_path: Path | None) -> Findings:
     try:
         config = load_config(config_path)
     except ConfigError as error:
-        return [Verdict("FAIL", "config", problem) for problem in error.problems]
+        return Findings([Verdict("FAIL", "config", problem) for problem in error.problems], [])
     source = str(config_path) if config_path is not None else "built-in values"
-    return [
+    resolver = Resolver()
+    running = read_running(config.store.path)
+    names, pools = await asyncio.gather(_names(config, resolver), pool_probes.pools(config, resolver))
+    verdicts = [
         Verdict("ok", "config", f"{source}: {_summary(config)}"),
         *probes.store(config),
         *certificates(config),
-        *probes.ports(config),
-        *await probes.pools(config),
+        *probes.ports(config, running),
+        *names.verdicts,
+        *pools,
     ]
+    return Findings(verdicts, names.zone)
+
+
+async def _names(config: Config, resolver: Resolver) -> dns_names.Names:
+    gateway = config.gateway
+    asked = dns_names.questions(gateway.fqdn, gateway.domains, gateway.listen)
+    answers = dict(zip(asked, await asyncio.gather(*map(resolver.ask, asked)), strict=True))
+    return dns_names.findings(gateway.fqdn, gateway.domains, gateway.listen, answers)
 
 
 def _summary(config: Config) -> str:

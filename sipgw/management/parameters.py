@@ -8,7 +8,11 @@ import click
 
 from sipgw.config import parse_listen
 from sipgw.config.values import parse_endpoint_address, parse_name, parse_server
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.names import TOKEN
+from sipgw.message.uri import parse_uri
 
+UNKNOWN_SCHEME = 416  # what somebody may well ask about
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -28,10 +32,35 @@ class Parsed(click.ParamType[object]):
             self.fail(str(error), param, ctx)
 
 
+def parse_method(value: object) -> str:
+    """A method as it stands in a request. Raises ValueError."""
+    written = str(value)
+    if not TOKEN.issuperset(written):
+        raise ValueError(f'"{written}" is no method; write one like INVITE')
+    if written != written.upper():
+        raise ValueError(f'"{written}" is not written in capitals; methods are, write {written.upper()}')
+    return written
+
+
+def parse_request_uri(value: object) -> str:
+    """A URI as it stands in a request; of another scheme than sip it has to be in one piece only. Raises ValueError."""
+    written = str(value)
+    if not written.isprintable() or " " in written:
+        raise ValueError(f'"{written}" has a space or a control character in it; write one like sip:user@domain')
+    try:
+        parse_uri(written)
+    except MalformedMessage as error:
+        if error.status != UNKNOWN_SCHEME:
+            raise ValueError(f"{error.reason}; write one like sip:user@domain") from None
+    return written
+
+
 LISTEN = Parsed("transport:host:port", parse_listen)
 SERVER = Parsed("transport:host:port", parse_server)
 ADDRESS = Parsed("sip:user@domain", parse_endpoint_address)
 DOMAIN = Parsed("domain", parse_name)
+METHOD = Parsed("method", parse_method)
+URI = Parsed("sip:user@domain", parse_request_uri)
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -2,6 +2,7 @@
 
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Message, Request, Response
+from sipgw.message.names import titled
 from sipgw.message.values import parse_cseq, parse_name_addr
 
 _MANDATORY = ("to", "from", "call-id", "cseq")
@@ -15,12 +16,12 @@ def check_mandatory(message: Message) -> None:
     index, names = message.index, message.names
     for name in _MANDATORY:
         if name not in index:
-            raise MalformedMessage(f"no {name.title()} header", 400, message)
+            raise MalformedMessage(f"no {titled(name)} header", 400, message)
     repeated = len(names) - len(index)
     if repeated and repeated != names.count("via") - 1:
         for name in _SINGLE:
             if names.count(name) > 1:
-                raise MalformedMessage(f"more than one {name.title()} header", 400, message)
+                raise MalformedMessage(f"more than one {titled(name)} header", 400, message)
 
 
 def check_request(request: Request) -> None:
@@ -38,7 +39,7 @@ def check_request(request: Request) -> None:
         _ = request.via
         if "?" in request.uri:
             _check_uri(request.uri)
-        if len(request.names) > len(request.index):
+        if len(request.names) > len(request.index) or "," in request.lines[request.index["via"]]:
             _check_vias(request)
     except MalformedMessage as error:
         raise MalformedMessage(error.reason, error.status, request) from None

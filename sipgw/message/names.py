@@ -48,3 +48,8 @@ SPELLINGS: dict[str, str] = {}
 for _name in _SEEDED.split():
     for _spelling in (_name, _name.lower(), _name.upper()):
         fold(_spelling)
+
+
+def titled(name: str) -> str:
+    """A canonical name as people write it."""
+    return {"call-id": "Call-ID", "cseq": "CSeq"}.get(name) or name.title()

@@ -7,7 +7,7 @@ import re
 
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Message, Request, Response
-from sipgw.message.names import SPELLINGS, TOKEN, fold
+from sipgw.message.names import SPELLINGS, TOKEN, fold, titled
 from sipgw.message.uri import MAX_URI
 from sipgw.message.values import split_list
 
@@ -154,7 +154,7 @@ def _check_list(message: Message, name: str) -> None:
     if len(lines) + sum(line.count(",") for line in lines) <= MAX_VALUES:
         return
     if len(lines) > MAX_VALUES or sum(len(split_list(line)) for line in lines) > MAX_VALUES:
-        raise MalformedMessage(f"more than {MAX_VALUES} values of {name.title()}", 400, message)
+        raise MalformedMessage(f"more than {MAX_VALUES} values of {titled(name)}", 400, message)
 
 
 def _check_length(message: Message, max_body: int) -> None:

@@ -14,6 +14,7 @@ MAX_PARAMS = 64  # of one value; the longest that clients send have a dozen
 _VIA = re.compile(r"\s*[^\s/;,]+\s*/\s*[^\s/;,]+\s*/\s*([^\s/;,]+)\s+([^\s;,]+)")  # of whatever protocol
 _THREE_COLONS = re.compile(r":::(?=[0-9]+\.)")
 _ESCAPED = re.compile(r"(?s)\\(.)")
+_MARKS = {separator: re.compile(rf'["\\<>{separator}]') for separator in ",;"}
 _SAFE = TOKEN | frozenset("[]:")
 _AMBIGUOUS = frozenset(',;"<>\\')  # in a display name without quotes they leave open where the value ends
 
@@ -87,19 +88,20 @@ def split_list(text: str, separator: str = ",") -> list[str]:
 
 def _separators(text: str, separator: str) -> list[int]:
     found: list[int] = []
-    quoted = bracketed = escaped = False
-    for at, char in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = char == "\\"
+    quoted = bracketed = False
+    escaped = -1  # where the character stands that a backslash takes the meaning from
+    for mark in _MARKS[separator].finditer(text):
+        at, char = mark.start(), mark[0]
+        if at == escaped:
+            continue
+        if quoted:
+            if char == "\\":
+                escaped = at + 1
             quoted = char != '"'
         elif char == '"':
             quoted = True
-        elif char == "<":
-            bracketed = True
-        elif char == ">":
-            bracketed = False
+        elif char in "<>":
+            bracketed = char == "<"
         elif char == separator and not bracketed:
             found.append(at)
     return found
@@ -128,7 +130,7 @@ def parse_params(text: str) -> list[tuple[str, str | None]]:
 def parse_via(text: str) -> Via:
     """The first Via value of a header line. Raises MalformedMessage."""
     if "," in text:
-        text = split_list(text)[0] if split_list(text) else ""
+        text = (split_list(text) or [""])[0]
     main, semicolon, tail = text.partition(";")
     words = main.split()
     if len(words) != 2:

@@ -22,6 +22,7 @@ from sipgw.observability.log import configure, get_logger
 from sipgw.registry import Endpoint, Registry
 from sipgw.server.certificates import CertificateWatch
 from sipgw.server.reload import again
+from sipgw.server.running import RunningFile
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
@@ -42,6 +43,7 @@ class GatewayApp:
         self._log = get_logger()
         self._seen = 0
         self._poller: asyncio.Task[None] | None = None
+        self._running = RunningFile(config.store.path)
         self.registry: Registry = config.registry()
         self.listeners: list[Listener] = []
         self.engine: Engine
@@ -78,7 +80,7 @@ class GatewayApp:
         offset = _clock_offset()
         settings = engine_settings(self._config, self.store.secret(), offset)
         engine = Engine(settings, self.registry, self.listeners, SystemRandom())
-        engine.load_bindings(_shift(row, -offset) for row in self.store.load_bindings(time.time()))
+        engine.load_bindings(shifted(row, -offset) for row in self.store.load_bindings(time.time()))
         return engine
 
     def _build_shell(self) -> Shell:
@@ -94,7 +96,7 @@ class GatewayApp:
 
     def _write(self, persist: Persist, done: Callable[[str | None], None]) -> None:
         offset = _clock_offset()
-        rows = [_shift(row, offset) for row in persist.puts]
+        rows = [shifted(row, offset) for row in persist.puts]
 
         def written(error: Exception | None) -> None:
             done(None if error is None else str(error))
@@ -104,7 +106,9 @@ class GatewayApp:
     async def _follow_files(self) -> None:
         """Endpoints made or removed by the command line, and new certificates, take effect without a restart."""
         while True:
-            self._watch.look(asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self._watch.look(now)
+            self._running.look(self.listeners, self.engine.health, now)
             await asyncio.sleep(FILES_POLL)
             version = self.store.data_version()
             if version != self._seen:
@@ -175,6 +179,7 @@ class GatewayApp:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
         await self.shell.close()
+        self._running.close()
         self.store.close()
 
 
@@ -244,7 +249,8 @@ def _clock_offset() -> float:
     return time.time() - asyncio.get_running_loop().time()
 
 
-def _shift(row: tuple[Any, ...], seconds: float) -> tuple[Any, ...]:
+def shifted(row: tuple[Any, ...], seconds: float) -> tuple[Any, ...]:
+    """A stored registration with its time by another clock."""
     values = list(row)
     values[_EXPIRES_AT] += seconds
     return tuple(values)

@@ -12,6 +12,7 @@ from sipgw.transport.framing import PING, PONG, StreamFramer
 
 MAX_UNSENT = 1 << 20  # bytes that a slow peer may leave unread before its connection is cut
 PARTIAL_TIMEOUT = 30.0  # seconds for the rest of a message that has begun
+AFTERMATH = 2.0  # seconds after a TLS handshake in which a server may still find our certificate wanting
 Prove = Callable[[ssl.SSLObject], tuple[str, ...]]  # the names that a verified peer has
 
 
@@ -129,8 +130,10 @@ class Connection(asyncio.Protocol):
         self._host.closed(self, self._why(exc))
 
     def _why(self, error: Exception | None) -> str:
-        """With TLS 1.3 a server looks at our certificate when the handshake is over for us, and may say nothing."""
+        """With TLS 1.3 a server looks at our certificate when the handshake is over for us; many then just hang up."""
         reason = reason_of(error) if error is not None else self._reason
-        if self.hop is None or self._name != "TLS" or self.heard > self._opened or UNTRUSTED in reason:
+        if self.hop is None or self._name != "TLS" or UNTRUSTED in reason:
             return reason
-        return f"{reason}, right after the TLS handshake; it may want a certificate of ours, or another one"
+        if self.heard > self._opened or self._clock() - self._opened > AFTERMATH:
+            return reason
+        return f"{UNTRUSTED}: {reason} right after the TLS handshake; it may want a certificate of ours, or another one"

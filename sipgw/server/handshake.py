@@ -32,7 +32,7 @@ class Arrivals:
         """Whether a failure is more than one of many: a line a minute about one peer is enough."""
         if now < self._told.get(peer, now):
             return False
-        if len(self._told) >= MAX_TOLD:
+        if peer not in self._told and len(self._told) >= MAX_TOLD:
             self._told.clear()
         self._told[peer] = now + TELL_EVERY
         return True

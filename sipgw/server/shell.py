@@ -141,6 +141,7 @@ class Shell:
         self._unflushed: list[Connection] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._late = 0
         self._behind = False
         self._resolving: set[asyncio.Task[None]] = set()
         self._next_cid = int.from_bytes(os.urandom(4)) << 32  # never the same ids again, also after a restart
@@ -226,8 +227,7 @@ class Shell:
     def _look_at_delay(self, now: float) -> None:
         """Tell the machine when it is too much and when no longer. Streams show it by how late timers run."""
         limit = self.limits.max_delay
-        late = self._timer is not None and now - self._due > limit
-        behind = late or any(sock.behind(now) > limit for sock in self._datagrams.values())
+        behind = self._late > 1 or any(sock.behind(now) > limit for sock in self._datagrams.values())
         if behind != self._behind:
             self._behind = behind
             self.counters["overloads"] += behind
@@ -387,7 +387,8 @@ class Shell:
 
     def _tick(self) -> None:
         now = self._loop.time()
-        if self._behind or now - self._due > self.limits.max_delay:
+        self._late = self._late + 1 if now - self._due > self.limits.max_delay else 0  # once is an accident
+        if self._behind or self._late:
             self._look_at_delay(now)
         self._timer = None
         self.perform(self.machine.handle_timers(now))

@@ -8,17 +8,20 @@ endpoint or a user and never both, whichever process changes what. Times are sec
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sipgw.core.location import ROW
 from sipgw.registry import AlreadyExists, Endpoint, HeldByUser, NotFound, already_exists
-from sipgw.server.store_file import COLUMNS, StoreError, clear_errors, connect, create, transaction
+from sipgw.server.store_file import COLUMNS, StoreError, clear_errors, connect, create, reading, transaction
 from sipgw.server.store_writer import StoreBusy, Writer
 
-__all__ = ["ROW", "Done", "Row", "Store", "StoreBusy", "StoreError"]
+__all__ = ["ROW", "Contents", "Done", "Row", "Store", "StoreBusy", "StoreError", "contents"]
 
 Row = tuple[Any, ...]  # in the order of `location.ROW`; what is deleted, in that of `location.KEY`
 Done = Callable[[Exception | None], None]
+
+_ENDPOINTS = "SELECT sip_address, pool_fqdn, display_name FROM endpoints ORDER BY created, rowid"
+_VALUE = "SELECT value FROM state WHERE name = ?"
 
 
 class Store:
@@ -43,8 +46,7 @@ class Store:
 
     def load_endpoints(self) -> list[Endpoint]:
         """The stored endpoints in the order in which they were made. Raises StoreError."""
-        rows = self._read("SELECT sip_address, pool_fqdn, display_name FROM endpoints ORDER BY created, rowid")
-        return [Endpoint(*row) for row in rows]
+        return [Endpoint(*row) for row in self._read(_ENDPOINTS)]
 
     def data_version(self) -> int:
         """A number that changes whenever any process changes the endpoints. Cheap, waits for nobody."""
@@ -55,7 +57,7 @@ class Store:
         return bytes(self._value("secret"))
 
     def _value(self, name: str) -> Any:
-        return next(self._read("SELECT value FROM state WHERE name = ?", name))[0]
+        return next(self._read(_VALUE, name))[0]
 
     def _read(self, statement: str, *values: object) -> Iterator[Row]:
         with clear_errors(self.path):
@@ -92,6 +94,23 @@ class Store:
         """Write what is queued, then close. Further writes are refused."""
         self._writer.close()
         self._connection.close()
+
+
+class Contents(NamedTuple):
+    """What is in a store: endpoints, live registrations, and the key of flow tokens."""
+
+    endpoints: list[Endpoint]
+    bindings: list[Row]
+    secret: bytes
+
+
+def contents(path: Path, now_wall: float) -> Contents:
+    """Read a store that is there, changing nothing, also while a gateway runs on it. Raises StoreError."""
+    with reading(path) as connection:
+        endpoints = [Endpoint(*row) for row in connection.execute(_ENDPOINTS)]
+        live = connection.execute(f"SELECT {COLUMNS} FROM bindings WHERE expires_at > ?", (now_wall,)).fetchall()
+        (secret,) = connection.execute(_VALUE, ("secret",)).fetchone()
+    return Contents(endpoints, live, bytes(secret))
 
 
 def _refuse_taken(connection: sqlite3.Connection, endpoint: Endpoint, now_wall: float) -> None:

@@ -80,6 +80,21 @@ def connect(path: Path, one_thread: bool = True) -> sqlite3.Connection:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing and sees one state of the file throughout, beside whoever writes to it.
+
+    Raises StoreError, also for a file that has to be made or converted first.
+    """
+    with clear_errors(path), closing(connect(path)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        version = version_of(path, connection)
+        if version != SCHEMA:
+            raise StoreError(f"store {path}: has schema {version}, not {SCHEMA}; start the gateway, which converts it")
+        yield connection
+
+
+@contextmanager
 def transaction(path: Path) -> Iterator[sqlite3.Connection]:
     """A writing transaction on a connection of its own: committed at the end, rolled back on any error.
 
@@ -128,12 +143,12 @@ def _is_busy(error: StoreError) -> bool:
 
 def _prepare(path: Path) -> None:
     with clear_errors(path), closing(connect(path)) as connection:
-        if _version(path, connection) == SCHEMA:
+        if version_of(path, connection) == SCHEMA:
             return
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise StoreError(f"store {path}: no write-ahead log is possible there; put it on a local disk")
         connection.execute("BEGIN IMMEDIATE")
-        version = _version(path, connection)  # asked again: two processes may make or convert a file at once
+        version = version_of(path, connection)  # asked again: two processes may make or convert a file at once
         if version == 0:
             _create_schema(connection)
         elif version == 1:
@@ -141,7 +156,7 @@ def _prepare(path: Path) -> None:
         connection.execute("COMMIT")
 
 
-def _version(path: Path, connection: sqlite3.Connection) -> int:
+def version_of(path: Path, connection: sqlite3.Connection) -> int:
     """The schema's number, 0 in an empty file. Raises StoreError for what is not ours."""
     # In this order: another process may make the schema meanwhile, and then what is read later is ours.
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0

@@ -51,7 +51,7 @@ def _verified(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""  # OpenSSL's own have one
     for end, text in _ALERTS.items():
         if reason.endswith(end):
             return f"{UNTRUSTED}: {text}"

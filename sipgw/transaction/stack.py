@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sipgw.events import Flow, Hop, Output, Send, SendKey
+from sipgw.events import Flow, Hop, Log, Output, Send, SendKey
 from sipgw.locating import Answer
 from sipgw.message.build import response_to
 from sipgw.message.checks import check_mandatory, check_request, check_response
@@ -13,6 +13,8 @@ from sipgw.message.values import quote, salvage_via
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transport.via import reply_flow, stamp
 
+LOG_EVERY = 1.0  # seconds between log lines about malformed messages: whoever sends many must not fill the disk
+
 
 class Stack:
     """Each method returns the outputs to perform, in order. The subclass sets `layer.user`."""
@@ -22,6 +24,7 @@ class Stack:
         self._max_headers = max_headers
         self._max_body = max_body
         self.counters: Counter[str] = layer.counters
+        self._log_from = float("-inf")
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """One datagram, or one message cut from a stream."""
@@ -36,25 +39,34 @@ class Stack:
                 check_response(message)
                 self.layer.receive_response(message, flow, now)
         except MalformedMessage as error:
-            self._reject(error, flow)
+            self._reject(error, flow, now)
         return self.outputs()
 
     def receive_broken(self, error: MalformedMessage, flow: Flow, now: float) -> list[Output]:
         """A stream that cannot be followed any longer; the error's `message` is the head's bytes, as far as it came."""
         request = salvage(error.message) if isinstance(error.message, bytes) else None
-        self._reject(MalformedMessage(error.reason, error.status, request), flow)
+        self._reject(MalformedMessage(error.reason, error.status, request), flow, now)
         return self.outputs()
 
-    def _reject(self, error: MalformedMessage, flow: Flow) -> None:
+    def _reject(self, error: MalformedMessage, flow: Flow, now: float) -> None:
         """§8.2, §16.3: say what is wrong where there is somebody to tell; drop what cannot be answered."""
-        self.counters["malformed"] += 1
         request = error.message
         if not isinstance(request, Request) or request.method == "ACK" or not _answerable(request, flow):
-            self.counters["unanswerable"] += 1
+            self._note("unanswerable", error, flow, now)
             return
+        self._note(f"answered_{error.status}", error, flow, now)
         headers = [f"Warning: 399 {flow.listener.sent_by if flow.listener else 'sipgw'} {quote(error.reason)}"]
         response = response_to(request, error.status, to_tag=self.layer.stateless_tag(request), headers=headers)
         self.layer.out.append(Send(response.encode(), reply_flow(request.via, flow)))
+
+    def _note(self, what: str, error: MalformedMessage, flow: Flow, now: float) -> None:
+        """Count, and tell an operator; all that came since the last line are in the count."""
+        self.counters["malformed"] += 1
+        self.counters[what] += 1
+        if now >= self._log_from:
+            self._log_from = now + LOG_EVERY
+            fields = {"source": str(flow), "reason": error.reason, "malformed": self.counters["malformed"]}
+            self.layer.out.append(Log("warning", f"malformed message, {what.replace('_', ' ')}", fields))
 
     def connected(self, flow: Flow) -> None:
         """A connection is up."""

@@ -96,6 +96,7 @@ def write_config(
         "[limits]",  # load of a test comes from one address, and SIPp's from one user
         "max_requests_per_source = 0",
         "max_requests_per_user = 0",
+        "max_delay = 5.0",  # the machine may be busy with something else
         "[log]",
         f'level = "{level}"',
         "[[pool]]",

@@ -74,9 +74,14 @@ def test_a_request_uri_with_a_user_in_it(bob: Party) -> None:
     assert uris(bob) == ["sip:desk1@198.51.100.30"]
 
 
-@pytest.mark.parametrize("to", ["sip:bob@elsewhere.test", "sip:example.test", "tel:+4930123", "sip:bob@192.0.2.1"])
+@pytest.mark.parametrize("to", ["sip:bob@elsewhere.test", "sip:example.test", "sip:bob@192.0.2.1"])
 def test_to_is_no_user_of_the_domain(bob: Party, to: str) -> None:
     assert diagnostics_of(refused(bob, contact(), to=to, status=404))[0] == 1003
+
+
+def test_to_is_no_sip_uri(bob: Party) -> None:
+    """RFC 4475 §3.3.4: nothing else can be an address of record."""
+    refused(bob, contact(), to="tel:+4930123", status=400)
 
 
 def test_each_domain_registers_its_own_users(world: World) -> None:
