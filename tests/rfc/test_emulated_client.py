@@ -11,6 +11,7 @@ from sipgw.groupchat.client import ClientAgent, Identity
 from sipgw.message import Request, Response, parse_message
 from sipgw.message.build import response_to
 from sipgw.message.values import parse_name_addr
+from sipgw.server.chat_client import REFRESH
 from sipgw.transaction.timers import TimerValues
 from tests.harness import CONTACT_OBJECT, DOMAIN
 
@@ -107,7 +108,15 @@ def test_all_registers_share_a_call_id_and_count_on(bench: Bench) -> None:
     assert first.call_id == second.call_id == third.call_id
     assert [request.cseq.number for request in (first, second, third)] == [1, 2, 3]
     assert third.first("expires") == "0"
+    assert first.values("contact") == second.values("contact") == third.values("contact")
+    assert len(first.values("contact")) == 1
+    assert ";action" not in first.values("contact")[0]
     assert bench.hops == [SERVER] * 3
+
+
+def test_it_registers_again_only_when_the_last_time_must_be_over() -> None:
+    """§10.2: answered, or timed out after Timer F."""
+    assert TimerValues().long < REFRESH
 
 
 def test_a_register_without_an_answer_is_not_sent_again_at_once(bench: Bench) -> None:

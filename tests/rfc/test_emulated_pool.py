@@ -1,4 +1,4 @@
-"""The emulated pool's dialogs from their end (RFC 3261 §12.2.1.2), and where the programs' randomness is from (§19.3)."""
+"""The emulated pool's dialogs and their ends (RFC 3261 §12); where the programs' randomness is from (§19.3)."""
 
 import ast
 from pathlib import Path
@@ -30,7 +30,8 @@ class Bench:
         self.now = 100.0
         self.wire: list[Message] = []
         self._receive("INVITE", 1, "<sip:pool@x.test>", b"")
-        to = next(message for message in self.wire if not isinstance(message, Request)).first("to")
+        self.ok = next(message for message in self.wire if not isinstance(message, Request))
+        to = self.ok.first("to")
         self._receive("ACK", 1, str(to), b"")
         self.wire.clear()
         self._receive("INFO", 2, str(to), xccos.command("1", "requri"))
@@ -72,6 +73,19 @@ def test_a_session_whose_peer_is_silent_is_ended() -> None:
     assert not bench.is_ended()
     bench.advance(0.2)
     assert bench.is_ended()
+
+
+def test_the_200_of_the_pool_has_one_contact() -> None:
+    (contact,) = Bench().ok.values("contact")
+    assert contact.startswith("<sip:")
+    assert f"@{LISTENER.sent_by};" in contact
+
+
+def test_the_pool_names_interval_and_refresher() -> None:
+    """RFC 4028 §9: pidgin-sipe refreshes in a storm where it is told no interval."""
+    ok = Bench().ok
+    assert ok.first("session-expires") == "600;refresher=uac"
+    assert "timer" in ok.tokens("supported")
 
 
 def test_a_session_whose_peer_answers_goes_on() -> None:

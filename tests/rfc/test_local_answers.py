@@ -25,7 +25,7 @@ LOCAL = ["REGISTER", "SUBSCRIBE", "SERVICE", "OPTIONS"]
 
 @pytest.mark.parametrize("method", LOCAL)
 def test_an_extension_that_is_required_and_unknown_is_420(world: World, method: str) -> None:
-    """§8.2.2.3, for whatever this server is the UAS of. # bug: G1"""
+    """§8.2.2.3, for whatever this server is the UAS of."""
     alice = world.phone("alice")
     alice >> to_the_gateway(alice, method, "Require: path, x-odd, y-odd")
     assert (alice << 420).first("unsupported") == "x-odd, y-odd"
@@ -163,7 +163,7 @@ def refused_twice(world: World) -> tuple[Party, list[Response]]:
 
 
 def test_a_copy_of_a_request_that_was_refused_without_state_gets_the_same_answer() -> None:
-    """To tag included: it is the same answer, only made anew. # bug: G2"""
+    """To tag included: it is the same answer, only made anew."""
     bob, (first, again) = refused_twice(World(max_transactions=1))
     assert first.to_tag
     assert again.encode() == first.encode()
@@ -171,7 +171,6 @@ def test_a_copy_of_a_request_that_was_refused_without_state_gets_the_same_answer
 
 
 def test_a_copy_of_a_request_that_cannot_be_read_gets_the_same_answer(world: World) -> None:
-    """# bug: G2"""
     alice = world.phone("alice", "UDP")
     broken = alice.request("OPTIONS", SERVER).encode().replace(b"CSeq: 1 OPTIONS", b"CSeq: 1 INVITE")
     tags = set()
@@ -229,11 +228,21 @@ def test_a_register_for_another_domain_is_forwarded_for_those_who_may(make_world
     assert world.engine.sizes().bindings == 0
 
 
+def test_a_service_route_of_another_registrar_passes_untouched(make_world: MakeWorld) -> None:
+    """RFC 3608 §6.2."""
+    world = make_world(trusted=(ip_network("192.0.2.0/24"),))
+    edge, other = world.server("UDP", "192.0.2.51", 5060), world.server("UDP", "203.0.113.9", 5060)
+    edge >> edge.request("REGISTER", "sip:203.0.113.9", "Contact: <sip:a@h>", to="sip:a@203.0.113.9")
+    line = "Service-Route: <sip:one.test;lr>, <sip:two.test;lr>"
+    other >> reply(other << "REGISTER", 200, line, "Contact: <sip:a@h>;expires=60")
+    assert line in (edge << 200).lines
+
+
 # silence that lasts (RFC 4320 §4.1)
 
 
 def test_a_register_that_waits_for_the_store_is_told_trying(make_world: MakeWorld) -> None:
-    """As any non-INVITE that is not answered while its sender slows down to T2. # bug: G3"""
+    """As any non-INVITE that is not answered while its sender slows down to T2."""
     world = make_world()
     world.store = "holds"
     bob = world.phone("bob", "UDP")
@@ -247,7 +256,6 @@ def test_a_register_that_waits_for_the_store_is_told_trying(make_world: MakeWorl
 
 
 def test_a_request_that_waits_for_a_name_is_told_trying(make_world: MakeWorld) -> None:
-    """# bug: G3"""
     world = make_world([default_pool(Server("TCP", "pc.example.test", 5041))])
     world.resolver = "holds"
     alice = world.phone("alice", "UDP")

@@ -50,7 +50,7 @@ class Probe:
         self.events.put_nowait(("failed", key))
         return []
 
-    def set_overloaded(self, overloaded: bool) -> None:
+    def set_overloaded(self, *_: Any) -> None:
         """Not of interest."""
 
     def resolved(self, *_: Any) -> list[Output]:
@@ -147,6 +147,19 @@ async def test_a_connection_is_opened_once_and_answers_come_back_on_it() -> None
         assert seen == [2 * HELLO]
     await asyncio.wait_for(over.wait(), 10)
     server.close()
+
+
+async def test_a_datagram_leaves_by_the_port_that_is_listened_on() -> None:
+    """RFC 3581 §3, §18.1.1: so that its answer finds the way back, through NAT too."""
+    async with running() as (_, shell, ports):
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.setblocking(False)
+            peer.bind(("127.0.0.1", 0))
+            shell.perform([Send(HELLO, Hop("UDP", *peer.getsockname()), "key")])
+            async with asyncio.timeout(10):
+                data, source = await loop.sock_recvfrom(peer, 2000)
+        assert (data, source) == (HELLO, ("127.0.0.1", ports["UDP"]))
 
 
 async def test_a_connection_that_cannot_be_made_is_told() -> None:

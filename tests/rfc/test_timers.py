@@ -9,7 +9,7 @@ from tests.harness import CONTACT_OBJECT, MakeWorld, default_pool, reply
 
 @pytest.mark.parametrize("t1", [0.1, 0.5, 1.0])
 def test_timer_d_is_at_least_32_seconds(make_world: MakeWorld, t1: float) -> None:
-    """The server's T1 is not known here, nor how long it repeats its failure. # bug: G12"""
+    """The server's T1 is not known here, nor how long it repeats its failure."""
     world = make_world([default_pool(Server("UDP", "192.0.2.51", 5060))], timers=TimerValues(t1=t1))
     alice, pool = world.phone("alice"), world.server("UDP", port=5060)
     alice >> alice.request("INVITE", CONTACT_OBJECT)

@@ -21,7 +21,7 @@ from tests.harness import DOMAIN, MakeWorld, World, reply
     ],
 )
 def test_ipv6_addresses_are_compared_by_what_they_are(a: str, b: str, same: bool) -> None:
-    """RFC 5954 §4.2: not by how they are written. # bug: G8"""
+    """RFC 5954 §4.2: not by how they are written."""
     assert equivalent(parse_uri(a), parse_uri(b)) is same
 
 

@@ -160,7 +160,7 @@ def test_without_record_route_there_is_no_route(bench: Bench) -> None:
 
 
 def test_a_strict_router_first_in_the_route_set(bench: Bench) -> None:
-    """Its own URI becomes the Request-URI, the remote target the last Route. # bug: G9"""
+    """Its own URI becomes the Request-URI, the remote target the last Route."""
     _, dialog = bench.up()
     dialog.routes = ["<sip:strict.test;x=1>", "<sip:second.test;lr>"]
     request = bench.ask(dialog)
@@ -205,7 +205,7 @@ def test_silence_and_transport_errors_are_told(bench: Bench) -> None:
 
 
 def test_a_response_with_a_second_via_is_dropped(bench: Bench) -> None:
-    """§8.1.3.3: it went astray. # bug: G10"""
+    """§8.1.3.3: it went astray."""
     request = bench.outside()
     astray = response_to(request, 200, to_tag="t")
     astray.lines.insert(1, "Via: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKx")
@@ -273,7 +273,7 @@ def test_numbers_may_be_left_out(bench: Bench, number: int) -> None:
 
 
 def test_a_target_refresh_moves_the_target(bench: Bench) -> None:
-    """§12.2.2: a re-INVITE or UPDATE with a Contact; other requests do not. # bug: G11"""
+    """§12.2.2: a re-INVITE or UPDATE with a Contact; other requests do not."""
     to, dialog = bench.up()
     bench.receive(bench.request("INFO", 8, "Contact: <sip:no@198.51.100.9>", to=to))
     bench.sent()
@@ -284,7 +284,6 @@ def test_a_target_refresh_moves_the_target(bench: Bench) -> None:
 
 
 def test_an_extension_that_is_required_and_unknown_is_420(bench: Bench) -> None:
-    """# bug: G1"""
     bench.receive(bench.request("OPTIONS", 1, "Require: x-odd"))
     response = bench.sent()
     assert (response.status, response.first("unsupported")) == (420, "x-odd")

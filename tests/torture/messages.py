@@ -8,7 +8,7 @@ from pathlib import Path
 DATA = Path(__file__).parents[1] / "data"
 RFCS = ("rfc4475", "rfc5118")
 _HEX = re.compile("«hex ([0-9A-F ]+)»")
-_REPEAT = re.compile("«([0-9]+) × ([^»]+)»")
+_REPEAT = re.compile("«([0-9]+) x ([^»]+)»")
 
 
 def encode(text: str) -> bytes:

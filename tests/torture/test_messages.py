@@ -49,7 +49,7 @@ def test_lengths_that_were_put_right(name: str) -> None:
 
 
 def test_the_notation() -> None:
-    assert encode("a«2 × xy»b\n") == b"axyxyb\r\n"
+    assert encode("a«2 x xy»b\n") == b"axyxyb\r\n"
     assert encode("a«join»\nb«hex 00 FF»\nя«end»\n") == b"ab\x00\xff\r\n\xd1\x8f"
     with pytest.raises(AssertionError):
         encode("«hex 0»\n«no»\n")

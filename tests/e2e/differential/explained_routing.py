@@ -250,11 +250,11 @@ ROUTING: tuple[Difference, ...] = (
     Difference(
         ("method_benotify",),
         {
-            "caller 200 to 1 BENOTIFY.record-route": ("<sip:{proxy};lr>", "absent"),
+            "caller": ("nothing", "200 to 1 BENOTIFY"),
             "pool BENOTIFY.record-route": ("<sip:{proxy};lr>", "absent"),
         },
-        "[MS-SIP] BENOTIFY is NOTIFY without an answer and keeps the path like one; Kamailio's script does not "
-        "name it. Any request may carry Record-Route (§16.6 item 4).",
+        "[MS-SIP] BENOTIFY is NOTIFY without an answer: none is waited for or passed on, and it keeps the path like a "
+        "NOTIFY; Kamailio takes it for any other method. Any request may carry Record-Route (§16.6 item 4).",
     ),
     Difference(
         ("loop",),

@@ -145,7 +145,6 @@ def test_a_cancel_of_nothing_is_told_so(alice: Party, pool: Party, waiting: Part
     served(waiting, pool)
 
 
-# bug: F3
 @over_udp
 @pytest.mark.parametrize("method", ["BYE", "CANCEL"])
 def test_a_flood_of_what_makes_room_finds_a_bound_too(

@@ -145,7 +145,6 @@ def test_what_differs_in_any_part_is_another_request(
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "BYE"])
-# bug: F1 (INVITE)
 def test_the_same_request_to_another_dialog_is_another_request(alice: Party, pool: Party, method: str) -> None:
     """The To tag belongs to the rule for every method. Two dialogs of one fork can differ in nothing else."""
     request = alice.request(method, CONTACT_OBJECT)
@@ -255,7 +254,6 @@ def test_a_cancel_finds_its_invite(alice: Party, pool: Party, branch: str) -> No
     ],
     ids=["Call-ID", "From-tag", "CSeq", "Request-URI", "To-tag", "Via"],
 )
-# bug: F1 (To-tag)
 def test_a_cancel_of_something_else_ends_no_call(alice: Party, pool: Party, branch: str, old: str, new: str) -> None:
     invite = calls_the_older_way(alice, branch)
     at_pool = pool << "INVITE"

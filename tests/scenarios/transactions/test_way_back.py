@@ -1,5 +1,7 @@
 """Where responses go: by the connection, by received and rport, or elsewhere when the connection is gone (§18.2)."""
 
+from collections.abc import Callable
+
 import pytest
 
 from sipgw.events import Flow
@@ -105,6 +107,39 @@ def test_vias_below_the_first_come_back_untouched(world: World) -> None:
     alice >> alice.request("MESSAGE", f"sip:nobody@{DOMAIN}", f"v: {below}")
     answer = alice << 404
     assert answer.lines_of("via")[1] == below
+
+
+SPELLINGS: dict[str, Callable[[str, str], list[str]]] = {
+    "one-line": lambda first, second: [f"Via: {first}, {second}"],
+    "one-line-without-a-blank": lambda first, second: [f"Via:{first},{second}"],
+    "compact": lambda first, second: [f"v: {first}", f"v: {second}"],
+    "capitals": lambda first, second: [f"VIA: {first}", f"vIA: {second}"],
+    "folded": lambda first, second: [f"Via: {first},\r\n\t{second}"],
+    "blanks": lambda first, second: [f"Via  :   {first}   ", f"Via\t:\t{second}"],
+    "apart": lambda first, second: [f"Via: {first}", "X-Between: yes", f"Via: {second}"],
+}
+
+
+@pytest.mark.parametrize("status", [180, 200, 486])
+@pytest.mark.parametrize("spelling", list(SPELLINGS))
+def test_our_via_is_found_and_taken_off_in_any_spelling(world: World, spelling: str, status: int) -> None:
+    """A phone may write the Vias of its answer in a way of its own (§7.3.1, §16.7 item 3)."""
+    alice, bob = world.phone("alice", "UDP"), desks(world, "UDP", 1.0)[0]
+    alice >> alice.request("INVITE", bob.uri)
+    alice << 100
+    invite = bob << "INVITE"
+    answer = reply(invite, status, contact=bob.contact)
+    first, second = invite.values("via")
+    rest = [line for line in answer.lines if not line.startswith("Via")]
+    bob >> "\r\n".join([answer.start, *SPELLINGS[spelling](first, second), *rest, "", ""]).encode()
+    heard = alice << status
+    assert heard.values("via") == [second]
+    if status == 486:
+        bob << "ACK"
+        alice >> alice.ack_failure(heard)
+    elif status == 180:
+        refuses(bob, invite, 486)
+        ends_with(alice, 486)
 
 
 # the connection is gone
