@@ -83,6 +83,7 @@ class Engine(Stack):
         self.location = LocationService(settings.max_bindings, settings.secret)
         self.locator = Locator(settings.reach)
         self.health = Health(settings.health)
+        self.health.counters = self.counters
         self.aliases = Aliases()
         self._build(settings, registry, listeners)
 

@@ -46,6 +46,7 @@ class Prober:
         self._fqdn, self._sent_by, self._patience = asking
         self._random = random
         self._next: Queue | None = None
+        self._turn = 0
         self._asked: dict[Hop, ClientTransaction] = {}
 
     def start(self, now: float) -> None:
@@ -63,29 +64,29 @@ class Prober:
     def fire(self, kind: str, now: float) -> None:
         """A round."""
         interval = self._health.settings.interval
-        everything: set[Hop] = set()
+        everything: dict[Hop, None] = {}
         complete = True
         for pool in self._registry.pools:
             hops = self._servers.every(pool, now)  # asks for names that it lacks, so that no call has to wait for them
             if not isinstance(hops, list):
                 complete = False
                 continue
-            everything |= set(hops)
-            if interval:
-                self._ask_all(hops, now)
+            everything |= dict.fromkeys(hops)
         if complete:
             self._health.keep_only(everything)
         if interval:
+            self._ask_all(list(everything), now)
             self._next = self._layer.timers.start("probe", interval * self._random.choice(JITTER), self, now)
 
     def _ask_all(self, hops: list[Hop], now: float) -> None:
-        for hop in hops:
-            if hop in self._asked:
-                continue
-            if len(self._asked) < MAX_UNDER_WAY:
-                self._ask(hop, now)
-            else:
-                self._layer.counters["probes_put_off"] += 1
+        turn = self._turn % (len(hops) or 1)
+        wanted = [hop for hop in [*hops[turn:], *hops[:turn]] if hop not in self._asked]
+        room = MAX_UNDER_WAY - len(self._asked)
+        for hop in wanted[:room]:
+            self._ask(hop, now)
+        if len(wanted) > room:
+            self._turn = turn + room  # those that were left out are the first of the next round
+            self._layer.counters["probes_put_off"] += len(wanted) - room
 
     def _ask(self, hop: Hop, now: float) -> None:
         branch, sent_by = self._layer.new_branch(), self._sent_by(hop)

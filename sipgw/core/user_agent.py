@@ -102,15 +102,27 @@ class UserAgent(Stack):
         body: bytes = b"",
         content_type: str = "",
     ) -> None:
+        """A response; a 2xx to an INVITE inside a dialog is sent until it is acknowledged, as the first was (§14.2)."""
+        request = transaction.request
         response = response_to(
-            transaction.request,
+            request,
             status,
             to_tag=self.layer.new_tag(),
             headers=headers or (),
             body=body,
             content_type=content_type,
         )
+        dialog = self.dialogs.get(dialog_id(request)) if transaction.method == "INVITE" and status // 100 == 2 else None
         transaction.respond(response, now)
+        if dialog is not None:
+            self._await_ack(dialog, transaction.reply_to, response, now)
+
+    def _await_ack(self, dialog: Dialog, to: Flow | Hop, response: Response, now: float) -> None:
+        before = self._unacknowledged.pop(dialog.id, None)
+        if before is not None:
+            before.stop()
+        self._unacknowledged[dialog.id] = waiting = _Unacknowledged(self, dialog, to, response.encode())
+        waiting.start(now)
 
     def accept(
         self, transaction: ServerTransaction, headers: list[str], body: bytes, content_type: str, now: float
@@ -125,15 +137,11 @@ class UserAgent(Stack):
         )
         self.dialogs[dialog.id] = dialog
         transaction.respond(response, now)
-        self._unacknowledged[dialog.id] = waiting = _Unacknowledged(
-            self, dialog, transaction.reply_to, response.encode()
-        )
-        waiting.start(now)
+        self._await_ack(dialog, transaction.reply_to, response, now)
         return dialog
 
     def ack_missing(self, dialog: Dialog, now: float) -> None:
         """No ACK within 64*T1: the session is to be ended (§13.3.1.4)."""
-        self._unacknowledged.pop(dialog.id, None)
         self.bye(dialog, now)
         self.application.on_dialog_lost(dialog, "the 200 was never acknowledged", now)
 
@@ -168,16 +176,27 @@ class UserAgent(Stack):
 
     def _start(self, request: Request, branch: str, to: Flow | Hop, done: Answered, now: float) -> None:
         sent_by = self.sent_by(to.transport)
-        self.layer.send_request(_Waiting(done), request, branch, to, now, sent_by=sent_by)
+        self.layer.send_request(_Waiting(self, request, done), request, branch, to, now, sent_by=sent_by)
 
     def establish(self, request: Request, response: Response, to: Flow | Hop, now: float) -> Dialog:
         """The dialog that a 2xx to our INVITE opens, acknowledged (§13.2.2.4). Raises MalformedMessage."""
         dialog = Dialog.from_response(request, response, to)
         self.dialogs[dialog.id] = dialog
-        via = self.via(to, self.layer.new_branch())
-        ack = dialog.request("ACK", via, [], cseq=request.cseq.number)
-        self.layer.out.append(Send(ack.encode(), to))
+        self._acknowledge(dialog, request.cseq.number)
         return dialog
+
+    def _acknowledge(self, dialog: Dialog, number: int) -> None:
+        via = self.via(dialog.to, self.layer.new_branch())
+        self.layer.out.append(Send(dialog.request("ACK", via, [], cseq=number).encode(), dialog.to))
+
+    def answered_again(self, request: Request, response: Response, first_tag: str, to: Flow | Hop, now: float) -> None:
+        """A further 2xx to our INVITE (§13.2.2.4): the same again, whose ACK was lost, or another branch of a fork, of
+        which we want one only. Raises MalformedMessage."""
+        known = self.dialogs.get((response.call_id, response.from_tag, response.to_tag))
+        dialog = known or Dialog.from_response(request, response, to)
+        self._acknowledge(dialog, request.cseq.number)
+        if response.to_tag != first_tag:
+            self.bye(dialog, now)
 
     def bye(self, dialog: Dialog, now: float, done: Answered | None = None) -> None:
         """End a dialog (§15.1.1)."""
@@ -201,16 +220,24 @@ class UserAgent(Stack):
 
 
 class _Waiting:
-    """The user of a client transaction that only wants the final response."""
+    """The user of a client transaction that only wants the final response, once."""
 
-    __slots__ = ("_done",)
+    __slots__ = ("_agent", "_done", "_request", "_tag")
 
-    def __init__(self, done: Answered) -> None:
+    def __init__(self, agent: UserAgent, request: Request, done: Answered) -> None:
+        self._agent = agent
+        self._request = request
         self._done = done
+        self._tag: str | None = None
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if response.status >= 200:
+        if response.status < 200:
+            return
+        if self._tag is None:
+            self._tag = response.to_tag
             self._done(response, "", now)
+        else:
+            self._agent.answered_again(self._request, response, self._tag, transaction.to, now)
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
         self._done(None, reason, now)
