@@ -22,13 +22,20 @@ Line = tuple[str, str]  # what it is about, "" to go on; what is said
 
 def text_of(found: Explanation, config: Config) -> str:
     """All of it, one step a line."""
-    lines = [f"{found.method} {found.uri} from {found.sender}", ""]
-    for subject, said in _steps(found, config):
-        lines.append(f"{subject:{WIDTH}}{said}".rstrip())
-    return "\n".join(lines)
+    who = "trusted as everybody is" if found.trusted_sender else "not a trusted peer"
+    steps = [f"{subject:{WIDTH}}{said}" for subject, said in _steps(found, config)]
+    result = [f"{subject:{WIDTH}}{said}" for subject, said in _result(found, config)]
+    parts = [[f"{found.method} {found.uri} from {found.sender}, {who}"], steps, result]
+    return "\n\n".join("\n".join(map(_printable, part)) for part in parts if part)
+
+
+def _printable(line: str) -> str:
+    """What a peer has sent, or a zone has, must not move the cursor."""
+    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 def _steps(found: Explanation, config: Config) -> Iterator[Line]:
+    yield from _gateway(found, config)
     yield from _domain(found, config)
     yield from _endpoint(found, config)
     for at, one in enumerate(found.bindings):
@@ -37,12 +44,22 @@ def _steps(found: Explanation, config: Config) -> Iterator[Line]:
         yield "pool", _pool(found.pool)
     for at, question in enumerate(found.questions):
         yield "" if at else "DNS", _question(question)
-    for remark in found.pool.remarks if found.pool is not None else ():
-        yield "", f"so there is less than there could be: {remark}"
-    if found.pool is not None and (found.destinations or found.pool.drained):
-        yield "health", _knowledge(found, config)
+    for at, remark in enumerate(found.pool.remarks if found.pool is not None else ()):
+        yield "" if at else "missing", remark
     yield from _tries(found)
-    yield from _result(found, config)
+
+
+def _gateway(found: Explanation, config: Config) -> Iterator[Line]:
+    one = found.gateway
+    if one is None:
+        yield "gateway", "none runs on this store: health and connections are not known"
+        return
+    looks = f"every {config.health.interval:g} s" if config.health.interval else "by calls alone"
+    yield "gateway", f"pid {one.pid}, runs on this store since {_when(one.since, found.at)}, tries its pools {looks}"
+    if one.source != (str(config.source.absolute()) if config.source is not None else ""):
+        yield "", f"but not by this configuration: it has read {one.source or 'none, and goes by the built-in one'}"
+    elif one.behind:
+        yield "", f"but this configuration has changed since it was read; kill -HUP {one.pid} has it read again"
 
 
 def _domain(found: Explanation, config: Config) -> Iterator[Line]:
@@ -81,7 +98,7 @@ def _binding(one: BindingPart) -> str:
 def _pool(pool: PoolPart) -> str:
     if pool.servers:
         return f"{pool.fqdn}, its servers as configured: {' '.join(pool.servers)}"
-    return f"{pool.fqdn}, no servers configured: the name service tells them"
+    return f"{pool.fqdn}, no servers configured: the name service tells them, those of one priority drawn by lot"
 
 
 def _question(one: Question) -> str:
@@ -90,20 +107,12 @@ def _question(one: Question) -> str:
     return f"{one.question}: {', '.join(one.records)} (TTL {one.ttl:g} s)"
 
 
-def _knowledge(found: Explanation, config: Config) -> str:
-    if found.gateway is None:
-        return "not known: no gateway runs on this store"
-    probes = f"asks every {config.health.interval:g} s" if config.health.interval else "learns from calls alone"
-    since = _when(found.gateway.since, found.at)
-    return f"as the gateway knows it that runs on this store (pid {found.gateway.pid}, since {since}); it {probes}"
-
-
 def _tries(found: Explanation) -> Iterator[Line]:
     for number, one in enumerate(found.destinations):
         at_once = number and found.destinations[number - 1].turn == one.turn
         yield from _destination(one, "at once" if at_once else "then" if number else "tried", found.at)
     for at, server in enumerate(found.pool.drained if found.pool is not None else ()):
-        yield "" if at else "not tried", f"   {_server(server, found.at)}"
+        yield "" if at else "not tried", _server(server, found.at)
 
 
 def _destination(one: Destination, subject: str, now: float) -> Iterator[Line]:
@@ -129,11 +138,13 @@ def _role(server: Server) -> str:
 
 
 def _health(server: Server, now: float) -> str:
+    if server.health == "not known":
+        return "health not known"
     if server.health == "up":
-        return f"up again since {_when(server.since, now)}" if server.since is not None else "up"
+        return f"up since {_when(server.since, now)}" if server.since is not None else "up, no failure seen"
     if server.health != "down" or server.since is None:
         return ""
-    text = f"down since {_when(server.since, now)} because of: {server.reason}"
+    text = f"down since {_when(server.since, now)}: {server.reason}"
     if server.until is None:
         return text
     return f"{text}; tried again " + (f"in {_span(server.until - now)}" if server.until > now else "now")
@@ -145,33 +156,47 @@ def _place(server: Server) -> str:
         return ""
     if not (place.priority or place.weight):
         return place.host
-    return f"{place.host} (priority {place.priority}, weight {place.weight})"
+    return f"{place.host} (choice {place.rank + 1}, priority {place.priority}, weight {place.weight})"
 
 
 def _result(found: Explanation, config: Config) -> Iterator[Line]:
-    yield "", ""
-    yield "result", _decision(found.decision, found, config)
-    if found.decision.todo:
-        yield "to do", found.decision.todo
+    yield from _decision("result", found.decision, found, config)
     if found.trusted is not None:
-        yield "trusted", f"a trusted peer would get something else: {_decision(found.trusted, found, config)}"
+        yield from _decision("trusted", found.trusted, found, config)
 
 
-def _decision(one: Decision, found: Explanation, config: Config) -> str:
+def _decision(subject: str, one: Decision, found: Explanation, config: Config) -> Iterator[Line]:
+    by = "to a trusted peer: " if subject == "trusted" else ""
     if one.kind == "dropped":
-        return "dropped: an ACK gets no answer, and this one belongs to no dialog"
-    if one.kind == "answered":
-        return f"answered here: {one.status} {one.reason}"
-    if one.kind == "refused":
-        diagnostics = f", ms-diagnostics {one.diagnostics} {one.text}" if one.diagnostics else ""
-        return f"refused: {one.status} {one.reason}{diagnostics}" + (f"; {one.detail}" if one.detail else "")
-    if found.pool is None:
-        return "forwarded"
-    wait = f"each server has {config.timers.first_response:g} s for a first answer before the next one is tried"
+        yield subject, f"{by}dropped: an ACK gets no answer, and this one belongs to no dialog"
+    elif one.kind == "forwarded":
+        yield subject, f"{by}forwarded{_patience(found, config)}"
+    elif one.kind == "answered":
+        yield subject, f"{by}answered here: {one.status} {one.reason}"
+    else:
+        yield subject, f"{by}refused: {one.status} {one.reason}"
+    if one.diagnostics:
+        yield "", f"ms-diagnostics {one.diagnostics} {one.text}"
+    if one.detail:
+        yield "because", one.detail
+    if one.todo:
+        yield "to do", one.todo
+
+
+def _patience(found: Explanation, config: Config) -> str:
+    """How the servers of a pool are gone through."""
     servers = [server for destination in found.destinations for server in destination.servers]
-    if servers and all(server.health == "down" for server in servers):
-        return f"forwarded, though all servers are down: unless one is back, the caller gets 504 or 503; {wait}"
-    return f"forwarded; {wait}"
+    if found.pool is None or not servers:
+        return ""
+    down = ", though no server is up as far as is known" if all(one.health == "down" for one in servers) else ""
+    if found.method != "INVITE":  # of others a server may think for as long as it likes (RFC 4320 §4.1)
+        return f"{down}; after a server that cannot be reached, or says nothing for too long, the next one is tried"
+    seconds = f"{config.timers.first_response:g} s"
+    if len(servers) == 1:
+        return f"{down}; without a first answer within {seconds} the caller gets 504"
+    return (
+        f"{down}; a server without a first answer within {seconds} is given up for the next, after the last it is 504"
+    )
 
 
 def _when(at: float, now: float) -> str:

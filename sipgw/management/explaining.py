@@ -1,6 +1,8 @@
 """Finds out what would happen to a request: a rehearsal's doings, and all that is known of those it comes across."""
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from sipgw.core.gruu import is_gruu
 from sipgw.core.location import Binding
@@ -46,11 +48,12 @@ async def explain(rehearsal: Rehearsal, method: str, uri: str, sender: str) -> E
     except MalformedMessage:  # the engine says so too
         route = Route()
     decision = _decision(await rehearsal.perform(data, flow), target)
-    explaining = _Explaining(rehearsal, method, target, route)
+    explaining = _Explaining(rehearsal, method, target, route if decision.kind == "forwarded" else Route())
     return Explanation(
         method=method,
         uri=uri,
         sender=sender,
+        trusted_sender=rehearsal.engine.router.trusts(flow),
         at=rehearsal.wall,
         gateway=_gateway(rehearsal),
         domain=explaining.domain(),
@@ -123,14 +126,20 @@ def _diagnostics(response: Response) -> tuple[int, str, str]:
 
 def _gateway(rehearsal: Rehearsal) -> GatewayPart | None:
     running = rehearsal.running
-    return GatewayPart(running.pid, running.since, list(running.listening)) if running is not None else None
+    if running is None:
+        return None
+    behind = False
+    with suppress(OSError):
+        behind = bool(running.source) and Path(running.source).stat().st_mtime > running.configured
+    return GatewayPart(running.pid, running.since, running.source, behind, list(running.listening))
 
 
 def _question(answer: Answer) -> Question:
     """With its records in the order of a zone file."""
     records = [f"{one.priority} {one.weight} {one.port} {one.target}" for one in sorted(answer.srv)]
-    for one in sorted(answer.naptr):
-        records.append(f'{one.order} {one.preference} "{one.flags}" "{one.service}" {one.replacement}')
+    records += [
+        f'{one.order} {one.preference} "{one.flags}" "{one.service}" {one.replacement}' for one in sorted(answer.naptr)
+    ]
     failure = answer.failure + (f" ({answer.detail})" if answer.detail else "")
     return Question(str(answer.question), [*records, *answer.addresses], answer.ttl, failure)
 
@@ -161,7 +170,7 @@ class _Explaining:
     def endpoint(self) -> EndpointPart | None:
         uri = self._uri
         found = self._rehearsal.registry.find(uri.user, uri.host) if uri is not None and uri.user else None
-        return found and _endpoint_part(found)
+        return _endpoint_part(found) if found is not None else None
 
     def bindings(self) -> list[BindingPart]:
         """Those of the user that the URI names, where it names one."""
@@ -181,6 +190,7 @@ class _Explaining:
             return None
         found = [self._find(to) for to in destinations(pool)]
         remarks = [remark for one in found if isinstance(one, Located) for remark in one.remarks]
+        remarks += [one.text for one in found if isinstance(one, NotLocated)] if self._places else []
         drained = [self._pool_server(hop, pool) for hop in self._places if is_among(hop, pool.drained)]
         return PoolPart(pool.fqdn, [str(server) for server in pool.servers], remarks, drained)
 

@@ -101,10 +101,13 @@ class BindingPart:
 
 @dataclass(frozen=True)
 class GatewayPart:
-    """The gateway that runs on this store; since when, as the time of day."""
+    """The gateway that runs on this store, since when, and by which configuration ("" for the built-in one). `behind`
+    tells that this file was changed after the gateway read it."""
 
     pid: int
     since: float
+    source: str
+    behind: bool
     listening: list[str]
 
 
@@ -119,12 +122,14 @@ class DomainPart:
 
 @dataclass(frozen=True)
 class Explanation:
-    """`endpoint` is None where none has the address, `domain` for a URI that is not a SIP one. `trusted` is what a
-    trusted peer would get, where that is something else. Times are seconds since 1970; `at` is that of the asking."""
+    """`trusted_sender` tells that everybody is a trusted peer; `trusted` is what such a peer would get, where that is
+    something else. `endpoint` is None where none has the address, `domain` for a URI that is not a SIP one. Times are
+    seconds since 1970; `at` is that of the asking."""
 
     method: str
     uri: str
     sender: str
+    trusted_sender: bool
     at: float
     gateway: GatewayPart | None
     domain: DomainPart | None

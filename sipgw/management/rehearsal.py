@@ -15,7 +15,7 @@ from sipgw.core.admission import Rates
 from sipgw.core.health import ServerHealth
 from sipgw.core.routing import Route
 from sipgw.engine import Engine
-from sipgw.events import Flow, Hop, Listener, Output, Persist, Resolve, Send
+from sipgw.events import Flow, Listener, Output, Persist, Resolve, Send
 from sipgw.locating import Answer, Question
 from sipgw.management.locate import Asker, locate
 from sipgw.message.message import Request, Response

@@ -5,8 +5,8 @@ from sipgw.message.message import Message, Request, Response
 from sipgw.message.names import titled
 from sipgw.message.values import parse_cseq, parse_name_addr
 
-_MANDATORY = ("to", "from", "call-id", "cseq")
-_SINGLE = (*_MANDATORY, "max-forwards", "content-length")
+_SINGLE = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
+_MANDATORY = ("via", *_SINGLE[:4])
 
 MAX_VIAS = 70  # §8.1.1.6 gives a request 70 hops; one that has made more passed a proxy that does not count
 
@@ -25,18 +25,20 @@ def check_mandatory(message: Message) -> None:
 
 
 def check_request(request: Request) -> None:
-    """CSeq fits the request line (§8.1.1.5), there is one Call-ID, From and To can be read, the Request-URI has no
-    headers (§19.1.1), and no more than MAX_VIAS proxies were passed. Raises MalformedMessage."""
+    """CSeq fits the request line (§8.1.1.5), Call-ID, From and To can be read, the Request-URI has no headers
+    (§19.1.1), and no more than MAX_VIAS proxies were passed. Raises MalformedMessage."""
     try:
         number, _, method = (request.first("cseq") or "").partition(" ")
         if len(number) > 9 or method != request.method or not number.isdecimal():  # else it is of the plain form
-            method = request.cseq.method
-        if method != request.method:
-            raise MalformedMessage(f"CSeq says {method[:20]!r}, the request line {request.method[:20]!r}")
-        _check_call_id(request.first("call-id") or "")
-        _check_address(request.first("from") or "")
-        _check_address(request.first("to") or "")
-        _ = request.via
+            _check_cseq(request)
+        call_id = request.first("call-id")
+        if not call_id or " " in call_id:
+            raise MalformedMessage(f"not a Call-ID: {call_id!r:.40}")
+        for name in ("from", "to"):
+            value = request.first(name) or ""
+            head, closed, tail = value.partition(">")
+            if '"' in value or head[:5] != "<sip:" or " " in head or not closed or tail[:1] not in ("", ";"):
+                _check_address(value)  # else it is plain
         if "?" in request.uri:
             _check_uri(request.uri)
         if len(request.names) > len(request.index) or "," in request.lines[request.index["via"]]:
@@ -53,17 +55,21 @@ def check_response(response: Response) -> None:
         parse_cseq(value)
 
 
-def _check_call_id(value: str) -> None:
-    if not value or " " in value or "\t" in value:
-        raise MalformedMessage(f"not a Call-ID: {value[:40]!r}")
+def _check_cseq(request: Request) -> None:
+    method = request.cseq.method
+    if method != request.method:
+        raise MalformedMessage(f"CSeq says {method[:20]!r}, the request line {request.method[:20]!r}")
 
 
 def _check_address(value: str) -> None:
+    """Most of those that are not plain have a display name of one word."""
     display, _, rest = value.partition("<")
     uri, closed, tail = rest.partition(">")
-    plain = closed and uri[:4] == "sip:" and " " not in uri and '"' not in value and tail[:1] in ("", ";")
-    if not plain or (display and not display.rstrip().isalnum()):
-        parse_name_addr(value)
+    plain = uri[:4] == "sip:" and closed and '"' not in value and " " not in uri and tail[:1] in ("", ";")
+    if plain and display.rstrip().isalnum():
+        return
+    if ":" not in parse_name_addr(value).uri:
+        raise MalformedMessage(f"an address without a scheme: {value[:60]!r}")
 
 
 def _check_uri(text: str) -> None:

@@ -21,7 +21,7 @@ _BARE = re.compile(r"[\x00\n\r\x1b]")
 _PAIR = re.compile(r"\\[^\r\n\x80-\xff]")  # §25.1 quoted-pair: a control may stand behind a backslash
 _FOLD = re.compile(r"\r\n(?=[ \t])")
 _LINE_END = re.compile(r"\r\n(?![ \t])")
-_ROOMY = 1024  # bytes; in a shorter head no list is long enough to cost much
+_ROOMY = 2048  # bytes; in a shorter head no list is long enough to cost much
 _STATUSES = {str(code): code for code in range(100, 700)}  # §7.2, §21
 _METHODS = frozenset(  # known to be tokens
     {"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "INFO", "MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "SERVICE"}
@@ -92,21 +92,23 @@ def _with_start_line(start: str, lines: list[str], names: list[str], body: bytes
     if len(parts) != 3:
         raise MalformedMessage(f"not a start line: {start[:60]!r}")
     method, uri, version = parts
-    if method not in _METHODS and method[:4].upper() == "SIP/":
+    known = method in _METHODS
+    if not known and method[:4].upper() == "SIP/":
         return _response(start, parts, lines, names, body)
     request = Request(method, uri, lines, names, body, start)
     request.reindex()
-    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
-        raise _bad_request_line(start, version, request)
-    if method not in _METHODS and (not method or not TOKEN.issuperset(method)):
-        raise MalformedMessage(f"the method is not a token: {method[:40]!r}", 400, request)
+    if not known or version != "SIP/2.0":
+        _check_request_line(request, version)
     return request
 
 
-def _bad_request_line(start: str, version: str, request: Request) -> MalformedMessage:
-    if re.fullmatch(r"(?i)SIP/\d+\.\d+", version):
-        return MalformedMessage(f"SIP version not supported: {version[:20]!r}", 505, request)
-    return MalformedMessage(f"not a request line (RFC 3261 §7.1): {start[:60]!r}", 400, request)
+def _check_request_line(request: Request, version: str) -> None:
+    if version.upper() != "SIP/2.0":
+        if re.fullmatch(r"(?i)SIP/\d+\.\d+", version):
+            raise MalformedMessage(f"SIP version not supported: {version[:20]!r}", 505, request)
+        raise MalformedMessage(f"not a request line (RFC 3261 §7.1): {request.start[:60]!r}", 400, request)
+    if not request.method or not TOKEN.issuperset(request.method):
+        raise MalformedMessage(f"the method is not a token: {request.method[:40]!r}", 400, request)
 
 
 def _response(start: str, parts: list[str], lines: list[str], names: list[str], body: bytes) -> Response:

@@ -245,7 +245,7 @@ def parse_name_addr(text: str) -> NameAddr:
         uri = uri.strip()
         if not uri or any(char in uri for char in ' ?,"'):
             raise MalformedMessage(f"not an address: {text[:60]!r}")
-        return NameAddr("", uri.strip(), _param_dict(tail))
+        return NameAddr("", uri, _param_dict(tail))
     closing = text.find(">", opening)
     if closing < 0:
         raise MalformedMessage(f"no closing > in an address: {text[:60]!r}")
@@ -255,7 +255,7 @@ def parse_name_addr(text: str) -> NameAddr:
     uri = text[opening + 1 : closing]
     if " " in uri or "\t" in uri:
         raise MalformedMessage(f"white space between < and >: {text[:60]!r}")
-    return NameAddr(_display(text[:opening].strip()), uri, _param_dict(tail))
+    return NameAddr(_display(text[:opening].strip()), uri, _param_dict(tail[1:]))
 
 
 def _opening_bracket(text: str) -> int:

@@ -108,7 +108,7 @@ class GatewayApp:
         while True:
             now = asyncio.get_running_loop().time()
             self._watch.look(now)
-            self._running.look(self.listeners, self.engine.health, now)
+            self._running.look(self._config, self.listeners, self.engine.health, now)
             await asyncio.sleep(FILES_POLL)
             version = self.store.data_version()
             if version != self._seen:

@@ -1,6 +1,7 @@
 """Opening connections to hops, and what waits to be sent over them meanwhile."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ Failed = Callable[[SendKey, str], None]  # key of the Send, reason
 class _Opening:
     task: asyncio.Task[None]
     queue: list[tuple[bytes, SendKey]] = field(default_factory=list)
+    by_tcp: bool = False  # TCP is connected, TLS is not yet
 
 
 class Connector:
@@ -64,25 +66,32 @@ class Connector:
 
     async def _connect(self, hop: Hop, at: Key, tls: TlsContexts | None) -> None:
         connection, reason = None, ""
+        opening = self._opening[at]
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await self._dial(hop, at, tls)
+                connection = await (self._dial(hop, at) if hop.transport != "TLS" else self._dial_tls(hop, at, tls))
         except TimeoutError:
-            reason = f"no connection within {self._timeout:g} s"
+            reason = f"no {'TLS handshake' if opening.by_tcp else 'connection'} within {self._timeout:g} s"
         except OSError as error:  # ssl.SSLError is one
             reason = reason_of(error)
+        if opening.by_tcp and reason and UNTRUSTED not in reason:
+            reason = f"{reason}; TCP connects and TLS does not: is a plain TCP port meant?"
         self._settle(at, connection, reason)
 
-    async def _dial(self, hop: Hop, at: Key, tls: TlsContexts | None) -> Connection:
+    async def _dial(self, hop: Hop, at: Key) -> Connection:
         """Raises OSError."""
         loop = asyncio.get_running_loop()
-        if hop.transport != "TLS":
-            return (await loop.create_connection(lambda: self._make(hop, at, None), hop.host, hop.port))[1]
+        return (await loop.create_connection(lambda: self._make(hop, at, None), hop.host, hop.port))[1]
+
+    async def _dial_tls(self, hop: Hop, at: Key, tls: TlsContexts | None) -> Connection:
+        """Raises OSError. The name has to be proved by a whole name of the certificate."""
         if tls is None or isinstance(at, Hop):
             raise OSError("TLS is not configured")
         name, prove = hop.server_name or hop.host, partial(tls.dialled_names, identity=at[1])
-        _, connection = await loop.create_connection(
-            lambda: self._make(hop, at, prove), hop.host, hop.port, ssl=tls.client(at[1]), server_hostname=name
+        sock = await _connected(hop.host, hop.port)
+        self._opening[at].by_tcp = True
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: self._make(hop, at, prove), sock=sock, ssl=tls.client(at[1]), server_hostname=name
         )
         if not proves(connection.flow.names, name):
             connection.abort("wrong name")
@@ -111,3 +120,23 @@ class Connector:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._opening.clear()
+
+
+async def _connected(host: str, port: int) -> socket.socket:
+    """A TCP connection: by itself, so that it can be told what goes wrong before TLS and what in it. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

@@ -21,11 +21,11 @@ _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR)  # accept(2
 
 
 class Arrivals:
-    """Handshakes under way: how many in all, and from whom. And whose failure was told lately."""
+    """Handshakes under way at all listeners: how many, and from whom. And whose failure was told lately."""
 
     def __init__(self) -> None:
-        self.total = 0
         self.from_peer: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._told: dict[str, float] = {}
 
     def worth_telling(self, peer: str, now: float) -> bool:
@@ -37,12 +37,23 @@ class Arrivals:
         self._told[peer] = now + TELL_EVERY
         return True
 
-    def begin(self, peer: str) -> None:
-        self.total += 1
-        self.from_peer[peer] += 1
+    @property
+    def total(self) -> int:
+        return len(self._tasks)
 
-    def end(self, peer: str) -> None:
-        self.total -= 1
+    async def abandon(self) -> None:
+        """Break all of them off."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def begin(self, peer: str, task: asyncio.Task[None]) -> None:
+        self.from_peer[peer] += 1
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._end(peer, ended))
+
+    def _end(self, peer: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         self.from_peer[peer] -= 1
         if not self.from_peer[peer]:
             del self.from_peer[peer]
@@ -71,20 +82,16 @@ class SecureListener:
         self._door = door
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting = self._loop.create_task(self._accept())
+        self._accepting.add_done_callback(lambda _: sock.close())  # not before the loop has let go of it
 
     def close(self) -> None:
         """Accept no longer. Handshakes under way may end well."""
         self._accepting.cancel()
-        self._sock.close()
 
-    async def abandon(self) -> None:
-        """Break off the handshakes under way as well."""
-        self.close()
-        for task in self._handshakes:
-            task.cancel()
-        await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
+    async def closed(self) -> None:
+        """After `close`: wait until the socket is closed."""
+        await asyncio.gather(self._accepting, return_exceptions=True)
 
     async def _accept(self) -> None:
         while True:
@@ -95,15 +102,13 @@ class SecureListener:
                     await asyncio.sleep(PAUSE)
                 continue
             self._greet(sock, address[0])
+            await asyncio.sleep(0)  # a flood of connections must not keep the loop from all else
 
     def _greet(self, sock: socket.socket, peer: str) -> None:
         if not self._door.has_room(peer):
             sock.close()
             return
-        self._door.arrivals.begin(peer)
-        task = self._loop.create_task(self._shake_hands(sock, peer))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        self._door.arrivals.begin(peer, self._loop.create_task(self._shake_hands(sock, peer)))
 
     async def _shake_hands(self, sock: socket.socket, peer: str) -> None:
         reason = ""
@@ -116,7 +121,5 @@ class SecureListener:
             reason = f"no handshake within {self._patience:g} s"
         except OSError as error:
             reason = reason_of(error)
-        finally:
-            self._door.arrivals.end(peer)
         if reason:
             self._door.handshake_failed(self._listener, peer, reason)

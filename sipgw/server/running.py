@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from sipgw.config import Config
 from sipgw.core.health import Health
 from sipgw.events import Hop, Listener
 from sipgw.observability.log import get_logger
@@ -37,11 +38,14 @@ class ServerState(NamedTuple):
 
 @dataclass(frozen=True)
 class Running:
-    """A gateway that runs: since when (wall clock), its listeners as the configuration writes them, and its pools'
-    servers that are, or were, down; nothing is known against the others."""
+    """A gateway that runs: since when, which configuration and when it read that (wall clock), its listeners as the
+    configuration writes them, and its pools' servers that are, or were, down. Against others nothing is known. `source`
+    is "" for the embedded defaults."""
 
     pid: int
     since: float
+    source: str = ""
+    configured: float = 0.0
     listening: tuple[str, ...] = ()
     servers: Mapping[Hop, ServerState] = field(default_factory=dict)
 
@@ -54,20 +58,25 @@ class RunningFile:
         self._wall = wall
         self._since = wall()
         self._servers: dict[Hop, ServerState] = {}
-        self._told: tuple[tuple[str, ...], dict[Hop, ServerState]] | None = None
+        self._config: Config | None = None
+        self._configured = 0.0
+        self._told: tuple[Config, tuple[str, ...], dict[Hop, ServerState]] | None = None
         self._locked: BinaryIO | None = None
         self._failed = False
 
-    def look(self, listeners: Sequence[Listener], health: Health, now: float) -> None:
+    def look(self, config: Config, listeners: Sequence[Listener], health: Health, now: float) -> None:
         """Write what has changed since the last look. A file that cannot be written is warned of, once."""
         self._servers = _states(self._servers, health, now)
-        telling = tuple(map(str, listeners)), self._servers
-        if telling == self._told:
+        if config is not self._config:  # just read, the same or another
+            self._config, self._configured = config, self._wall()
+        telling = config, tuple(map(str, listeners)), self._servers
+        if self._told is not None and telling[0] is self._told[0] and telling[1:] == self._told[1:]:
             return
         offset = self._wall() - now
         servers = {hop: _shifted(state, offset) for hop, state in self._servers.items()}
+        source = str(config.source.absolute()) if config.source is not None else ""
         try:
-            self._write(Running(os.getpid(), self._since, telling[0], servers))
+            self._write(Running(os.getpid(), self._since, source, self._configured, telling[1], servers))
         except OSError as error:
             if not self._failed:
                 get_logger().warning("cannot tell commands what runs", file=str(self._path), reason=error.strerror)
@@ -129,7 +138,7 @@ def _as_json(running: Running) -> dict[str, Any]:
         {"transport": hop.transport, "host": hop.host, "port": hop.port, "name": hop.server_name, **state._asdict()}
         for hop, state in running.servers.items()
     ]
-    return {"pid": running.pid, "since": running.since, "listening": running.listening, "servers": servers}
+    return {**vars(running), "servers": servers}
 
 
 def read_running(store: Path) -> Running | None:
@@ -165,6 +174,8 @@ def _read(data: bytes) -> Running | None:
             )
             for one in told["servers"]
         }
-        return Running(int(told["pid"]), float(told["since"]), tuple(map(str, told["listening"])), servers)
+        listening = tuple(map(str, told["listening"]))
+        times = float(told["since"]), float(told["configured"])
+        return Running(int(told["pid"]), times[0], str(told["source"]), times[1], listening, servers)
     except (ValueError, TypeError, KeyError):
         return None

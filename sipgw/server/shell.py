@@ -440,17 +440,16 @@ class Shell:
 
     async def stop_accepting(self) -> None:
         """Take no new connections; what is connected goes on."""
-        for server in self._servers.values():
+        for server in list(self._servers.values()):
             server.close()
+            if isinstance(server, SecureListener):
+                await server.closed()
 
     async def close(self) -> None:
         """Close everything at once."""
         self._closing = True
-        for server in self._servers.values():
-            if isinstance(server, SecureListener):
-                await server.abandon()
-            else:
-                server.close()
+        await self.stop_accepting()
+        await self.arrivals.abandon()
         await self._connector.close()
         for task in list(self._resolving):
             task.cancel()

@@ -1,5 +1,7 @@
 """What went wrong with TLS, so that an operator knows which file or setting to look at."""
 
+import os
+import socket
 import ssl
 
 from sipgw.events import UNTRUSTED
@@ -39,6 +41,8 @@ def reason_of(error: BaseException) -> str:
         return _tls_reason(error)
     if isinstance(error, ConnectionResetError):
         return "closed by the other side"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)  # asyncio's own text repeats the address
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
     return str(error) or type(error).__name__
@@ -56,7 +60,7 @@ def _tls_reason(error: ssl.SSLError) -> str:
         if reason.endswith(end):
             return f"{UNTRUSTED}: {text}"
     if reason in _NOT_TLS:
-        return "the other side does not speak TLS; is a plain TCP port meant?"
+        return "the other side does not speak TLS"
     if reason in _TOO_OLD:
         return "no common version of TLS; 1.2 is the least that is spoken here"
     return f"TLS: {reason.replace('_', ' ').lower()}" if reason else str(error)

@@ -7,7 +7,7 @@ from sipgw.locating import Answer
 from sipgw.message.build import response_to
 from sipgw.message.checks import check_mandatory, check_request, check_response
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Request
+from sipgw.message.message import Request, Response
 from sipgw.message.parser import MAX_BODY, MAX_HEADERS, parse_message, salvage
 from sipgw.message.values import quote, salvage_via
 from sipgw.transaction.layer import TransactionLayer
@@ -28,6 +28,7 @@ class Stack:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """One datagram, or one message cut from a stream."""
+        message: Request | Response | None = None
         try:
             message = parse_message(data, self._max_headers, self._max_body)
             check_mandatory(message)
@@ -39,6 +40,7 @@ class Stack:
                 check_response(message)
                 self.layer.receive_response(message, flow, now)
         except MalformedMessage as error:
+            error.message = error.message or message
             self._reject(error, flow, now)
         return self.outputs()
 

@@ -42,6 +42,17 @@ class Program:
                 self._more.clear()
                 await self._more.wait()
 
+    async def more(self) -> None:
+        """Wait for another line."""
+        assert not self._reader.done(), "ended: " + "\n".join(self.log)
+        self._more.clear()
+        async with asyncio.timeout(START):
+            await self._more.wait()
+
+    async def ended(self) -> None:
+        """Wait until all that it has written is in `log`."""
+        await self._reader
+
     async def ports(self) -> dict[str, int]:
         """The bound port of each transport, from the line that says so."""
         line = await self.line("listening", "addresses")

@@ -1,12 +1,15 @@
 """A configuration in a folder of its own, and `sipgw` run in this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from sipgw.management.cli import main
+from sipgw.server.resolver import Resolver
+from tests.management.name_server import serving
 
 CONFIG = """
 [gateway]
@@ -52,3 +55,28 @@ def sipgw(gw: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return Outcome(status, out, err)
 
     return run
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Makes the commands ask a name server that has these lines in the zone contoso.com."""
+    with ExitStack() as running:
+
+        def serve(text: str) -> None:
+            address = running.enter_context(serving(text))
+            for module in ("check", "explain"):
+                monkeypatch.setattr(
+                    f"sipgw.management.{module}.Resolver",
+                    lambda: Resolver([address], hosts_file=tmp_path / "no hosts"),
+                )
+
+        yield serve
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Replace words in a file, each of which has to be there."""
+    text = path.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")

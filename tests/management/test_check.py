@@ -13,7 +13,7 @@ import trustme
 
 from sipgw.registry import Endpoint
 from sipgw.server.store import Store
-from tests.management.conftest import Run
+from tests.management.conftest import Run, edit
 
 
 @pytest.fixture
@@ -21,14 +21,6 @@ def pool_port() -> Iterator[int]:
     """A pool's server that takes connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def edit(path: Path, *changes: tuple[str, str]) -> None:
-    text = path.read_text("utf-8")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text, "utf-8")
 
 
 def lines(out: str) -> list[str]:
@@ -79,7 +71,8 @@ def test_ports_in_use(sipgw: Run, gw: Path, pool_port: int) -> None:
     edit(gw, ("tcp:127.0.0.1:0", f"tcp:127.0.0.1:{pool_port}"))
     assert verdicts(sipgw, "gateway.listen") == [
         "ok gateway.listen: udp:127.0.0.1:0 is free",
-        f"FAIL gateway.listen: tcp:127.0.0.1:{pool_port}: in use, by a gateway that runs already or by another program",
+        f"FAIL gateway.listen: tcp:127.0.0.1:{pool_port}: in use by another program, "
+        "or by a gateway that has another store",
     ]
 
 
@@ -120,8 +113,7 @@ def authority(gw: Path, tmp_path: Path) -> trustme.CA:
     return authority
 
 
-def issue(authority: trustme.CA, folder: Path, name: str = "sipgw.contoso.com", expired: bool = False) -> None:
-    until = datetime.now(UTC) - timedelta(days=1) if expired else None
+def issue(authority: trustme.CA, folder: Path, name: str = "sipgw.contoso.com", until: datetime | None = None) -> None:
     since = datetime.now(UTC) - timedelta(days=9)
     certificate = authority.issue_cert(name, not_before=since, not_after=until)
     certificate.private_key_pem.write_to_path(folder / "gw.key")
@@ -143,7 +135,7 @@ def test_certificate_of_another_name(sipgw: Run, authority: trustme.CA, tmp_path
 
 
 def test_certificate_that_has_expired(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
-    issue(authority, tmp_path, expired=True)
+    issue(authority, tmp_path, until=datetime.now(UTC) - timedelta(days=1))
     text = "for sipgw.contoso.com and tls.ca: certificate has expired"
     assert verdicts(sipgw, "tls.certificate")[1] == f"FAIL tls.certificate: {text}"
 
@@ -170,7 +162,8 @@ def test_files_that_are_not_pem(sipgw: Run, authority: trustme.CA, tmp_path: Pat
     ("name", "grade", "text"),
     [
         ("pc.contoso.com", "ok", "takes connections"),
-        ("other.contoso.com", "FAIL", "certificate is not valid for 'pc.contoso.com'"),
+        ("other.contoso.com", "FAIL", "certificate is not valid for 'pc.contoso.com')"),
+        ("*.contoso.com", "FAIL", "its certificate is for pc.contoso.com by a wildcard only, not used in SIP"),
     ],
 )
 def test_pool_by_tls_has_to_prove_its_name(
@@ -188,8 +181,66 @@ def test_pool_by_tls_has_to_prove_its_name(
     assert found.endswith(text)
 
 
+def test_pool_that_wants_a_certificate_of_ours(sipgw: Run, authority: trustme.CA, gw: Path) -> None:
+    """With TLS 1.3 it says so when the handshake is over for us."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("pc.contoso.com").configure_cert(context)
+    trustme.CA().configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{server.getsockname()[1]}"))
+        serving = threading.Thread(target=accept, args=(server, context))
+        serving.start()
+        found = lines(sipgw("check").out)[-1]
+        serving.join()
+    assert found.endswith("the other side does not know the authority of our certificate")
+
+
+def test_pool_by_tls_whose_certificate_ends_soon(sipgw: Run, authority: trustme.CA, gw: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    until = datetime.now(UTC) + timedelta(days=3.5)
+    authority.issue_cert("pc.contoso.com", not_after=until).configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{server.getsockname()[1]}"))
+        serving = threading.Thread(target=accept, args=(server, context))
+        serving.start()
+        found = lines(sipgw("check").out)[-1]
+        serving.join()
+    assert found.startswith("note ")
+    assert found.endswith("takes connections, but its certificate expires soon, days left: 3")
+
+
+@pytest.mark.parametrize(
+    ("days", "grade", "text"), [(12.5, "note", "days left: 12; replace it"), (-1.5, "FAIL", "; replace it")]
+)
+def test_certificate_that_ends(
+    sipgw: Run, authority: trustme.CA, tmp_path: Path, days: float, grade: str, text: str
+) -> None:
+    issue(authority, tmp_path, until=datetime.now(UTC) + timedelta(days=days))
+    found = verdicts(sipgw, "tls.certificate")[-1]
+    assert found.startswith(f"{grade} tls.certificate: {tmp_path / 'gw.pem'} (sipgw.contoso.com) ")
+    assert found.endswith(text)
+
+
+def test_certificate_of_a_pool(sipgw: Run, authority: trustme.CA, gw: Path, tmp_path: Path) -> None:
+    """Its own files have their own verdicts; those of the gateway are told once."""
+    own = authority.issue_cert("gw.fabrikam.com")
+    own.cert_chain_pems[0].write_to_path(tmp_path / "pool.pem")
+    own.private_key_pem.write_to_path(tmp_path / "pool.key")
+    edit(gw, ("[[pool]]", '[[pool]]\ncertificate = "pool.pem"\nprivate_key = "pool.key"'))
+    together = f"{tmp_path / 'pool.pem'} and {tmp_path / 'pool.key'} belong together"
+    assert verdicts(sipgw, "pool pc.contoso.com.certificate") == [f"ok pool pc.contoso.com.certificate: {together}"]
+    assert len(verdicts(sipgw, "tls.ca")) == 1
+    (tmp_path / "pool.key").write_text("nothing")
+    (failed,) = verdicts(sipgw, "pool pc.contoso.com.certificate")
+    assert failed.endswith("; name readable, unencrypted PEM files")
+
+
 def accept(server: socket.socket, context: ssl.SSLContext) -> None:
-    """One TLS handshake, which the client may break off."""
+    """One TLS handshake, which either side may break off; what the client sends is read even then."""
     connection, _ = server.accept()
-    with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-        secure.recv(1)
+    with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as secure:
+        with suppress(OSError):
+            secure.do_handshake()
+        with suppress(OSError):
+            socket.socket.recv(secure, 4096)

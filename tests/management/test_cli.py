@@ -25,7 +25,7 @@ def test_help_lists_the_commands_and_hides_the_demo(sipgw: Run) -> None:
     found = sipgw("--help", config=None)
     assert found.status == 0
     names = [line.split()[0] for line in found.out.split("Commands:\n")[1].splitlines()]
-    assert names == ["check", "client", "endpoint", "pool", "serve"]
+    assert names == ["check", "client", "endpoint", "explain", "pool", "serve"]
 
 
 def test_no_command_shows_the_help(sipgw: Run) -> None:
@@ -81,9 +81,7 @@ def test_each_configuration_mistake_is_a_line(sipgw: Run, tmp_path: Path) -> Non
         (OSError("something else"), 1, "sipgw: something else\n"),
     ],
 )
-def test_ends(
-    sipgw: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, text: str
-) -> None:
+def test_ends(sipgw: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, text: str) -> None:
     async def fail(config: object) -> int:
         raise error
 
@@ -131,6 +129,27 @@ def test_pool_options(sipgw: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
             ("Lobby", "Café"),
         ),
     ]
+
+
+def test_pool_by_tls_needs_its_files(sipgw: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[PoolOptions] = []
+
+    async def run_pool(options: PoolOptions) -> int:
+        told.append(options)
+        return 0
+
+    monkeypatch.setattr("sipgw.server.pool_app.run_pool", run_pool)
+    paths = {name: tmp_path / name for name in ("certificate", "private-key", "ca")}
+    arguments = ["pool", "--listen", "tls:127.0.0.1:0"]
+    for name, path in paths.items():
+        if name != "ca":
+            found = sipgw(*arguments, config=None)
+            assert (found.status, f"--listen tls:... needs --{name}" in found.err) == (2, True)
+        path.touch()
+        arguments += [f"--{name}", str(path)]
+    sipgw(*arguments, config=None)
+    (options,) = told
+    assert [options.certificate, options.private_key, options.ca] == list(paths.values())
 
 
 def test_client_options(sipgw: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from sipgw.core.location import ROW, Binding
 from sipgw.registry import AlreadyExists, Endpoint, HeldByUser, NotFound
-from sipgw.server.store import Store, StoreBusy, StoreError
+from sipgw.server.store import Store, StoreBusy, StoreError, contents
 from sipgw.server.store_writer import Writer
 
 NOW = 1_700_000_000.0
@@ -430,3 +430,19 @@ def test_writable_or_not(store: Store) -> None:
     store.path.mkdir()
     with pytest.raises(StoreError, match="make the file and its folder readable and writable"):
         store.check_writable()
+
+
+def test_reading_beside_a_gateway(store: Store, path: Path) -> None:
+    """Endpoints, live registrations and the key, and nothing is changed: not even what has run out is removed."""
+    store.add_endpoint(CHAT, NOW)
+    write(store, [row("alice"), row("bob", expires_at=NOW)])
+    assert contents(path, NOW) == ([CHAT], [row("alice")], store.secret())
+    assert len(bindings(store, now=0)) == 2
+
+
+def test_reading_what_is_no_store_of_this_release(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="has schema 1, not 2; start the gateway, which converts it"):
+        contents(old, NOW)
+    (tmp_path / "other").write_bytes(b"?" * 999)
+    with pytest.raises(StoreError, match="file is not a database"):
+        contents(tmp_path / "other", NOW)
