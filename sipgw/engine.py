@@ -48,6 +48,7 @@ class EngineSettings:
     max_transactions: int = 100_000
     max_bindings: int = 1_000_000
     max_headers: int = 256
+    max_body: int = 262_144
     first_response: float = 3.0
     verbose: bool = True
     recurse: bool = False
@@ -75,7 +76,9 @@ class Engine(Stack):
     def __init__(self, settings: EngineSettings, registry: Registry, listeners: list[Listener], random: Random) -> None:
         overloaded = (diagnostics(OVERLOADED, settings.fqdn), f"Retry-After: {BUSY_RETRY_AFTER}")
         super().__init__(
-            TransactionLayer(settings.timers, random, settings.max_transactions, overloaded), settings.max_headers
+            TransactionLayer(settings.timers, random, settings.max_transactions, overloaded),
+            settings.max_headers,
+            settings.max_body,
         )
         self._random = random
         self._quiet_until = 0.0
@@ -124,7 +127,7 @@ class Engine(Stack):
         proxy, registration, admission = self.proxy, self._registration, self.admission
         self._prober.stop()
         self.layer.reconfigure(settings.timers, settings.max_transactions)
-        self._max_headers = settings.max_headers
+        self._max_headers, self._max_body = settings.max_headers, settings.max_body
         self.location.max_bindings = settings.max_bindings
         self.locator.reach = settings.reach
         self.health.settings = settings.health

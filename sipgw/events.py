@@ -9,6 +9,7 @@ from typing import Any
 from sipgw.locating import Question
 
 SendKey = str | tuple[str, ...]  # names the transaction that a Send belongs to: a client's branch, a server's key
+OURS = "too much "  # how the reason of a failed send starts when a bound of our own was reached
 UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts when TLS verification refused the peer
 
 

@@ -11,7 +11,7 @@ from sipgw.registry import Server
 class PoolOptions:
     """`data` None keeps rooms and history in memory; `rooms_file` is a TOML file, `rooms` are further names.
 
-    `certificate` and `private_key` are for TLS; with `ca` whoever connects has to show a certificate of its authorities.
+    `certificate` and `private_key` are for TLS. With `ca` whoever connects needs a certificate of its authorities.
     """
 
     listen: tuple[ListenAddress, ...]

@@ -132,6 +132,7 @@ class Party:
     sent: dict[str, Request] = field(default_factory=dict)
     instance: str = ""
     listens: bool = False
+    names: tuple[str, ...] = ()
     _serial: int = 0
 
     # the ladder
@@ -291,10 +292,16 @@ class World:
     # who is there
 
     def phone(
-        self, name: str, transport: str = "TCP", host: str = "198.51.100.7", port: int = 0, instance: str = ""
+        self,
+        name: str,
+        transport: str = "TCP",
+        host: str = "198.51.100.7",
+        port: int = 0,
+        instance: str = "",
+        names: tuple[str, ...] = (),
     ) -> Party:
-        """A client. Over TCP and TLS it is connected."""
-        party = Party(self, name, transport, host, port or 40000 + len(self._parties), instance=instance)
+        """A client. Over TCP and TLS it is connected; `names` are what its certificate proves."""
+        party = Party(self, name, transport, host, port or 40000 + len(self._parties), instance=instance, names=names)
         self._parties.append(party)
         party.flow = self.open(party, transport, party.port, inbound=True)
         return party
@@ -324,7 +331,7 @@ class World:
         if transport == "UDP":
             return Flow("UDP", party.host, port, listener)
         self._next_cid += 1
-        flow = Flow(transport, party.host, port, listener, self._next_cid)
+        flow = Flow(transport, party.host, port, listener, self._next_cid, party.names)
         self._flows[flow.cid] = (flow, party, hop)
         self.engine.connected(flow)
         return flow

@@ -151,7 +151,6 @@ def test_registry_of_a_config(tmp_path: Path) -> None:
     assert pool is not None and pool.fqdn == "pc.contoso.com"
 
 
-
 @pytest.mark.parametrize(
     ("written", "text"),
     [
@@ -228,12 +227,27 @@ def test_wrong_values(tmp_path: Path, table: str, key: str, value: object, text:
     ("peer", "text"),
     [
         ("10.0.0.1/8", '"10.0.0.1/8" has bits beyond its prefix; write 10.0.0.0/8'),
-        ("gw.local", '"gw.local" is a name; certificate names arrive with a later release, write a network'),
-        ("10.0.0", '"10.0.0" is not a network; write one like 10.1.0.0/16'),
+        ("10.0.0", '"10.0.0" is neither a network nor a name; write one like 10.1.0.0/16 or sip.contoso.com'),
+        ("*.local", '"*.local" is neither a network nor a name; write one like 10.1.0.0/16 or sip.contoso.com'),
     ],
 )
 def test_wrong_peers(tmp_path: Path, peer: str, text: str) -> None:
     assert problems(tmp_path, gateway={"trusted_peers": [peer]}) == [f"gateway.trusted_peers[0]: {text}"]
+
+
+def test_peers_are_networks_or_names(tmp_path: Path) -> None:
+    for name in ("gw.pem", "gw.key", "ca.pem"):
+        (tmp_path / name).touch()
+    tls: dict[str, Any] = {"certificate": "gw.pem", "private_key": "gw.key", "ca": "ca.pem"}
+    gateway: dict[str, Any] = {"listen": ["tls:127.0.0.1:5061"], "trusted_peers": ["10.0.0.0/8", "Edge.contoso.com."]}
+    found = config(tmp_path, tls=tls, gateway=gateway).gateway
+    assert found.trusted_networks == (ip_network("10.0.0.0/8"),)
+    assert found.trusted_names == ("edge.contoso.com",)
+    need = "edge.contoso.com has to be proved by a certificate, for which there must be"
+    advice = f"gateway.trusted_peers: {need} a tls listener, tls.ca and tls.ask_clients = true"
+    assert problems(tmp_path, tls=tls | {"ask_clients": False}, gateway=gateway) == [advice]
+    assert problems(tmp_path, tls=tls, gateway=gateway | {"listen": ["tcp:127.0.0.1:5060"]}) == [advice]
+    assert problems(tmp_path, tls={**tls, "ca": ""}, gateway=gateway) == [advice]
 
 
 @pytest.mark.parametrize("address", ["udp:0.0.0.0:5060", "tcp:[::]:5060", "tcp:10.0.0.1:5060", "tcp:gw.contoso.com:0"])
@@ -259,8 +273,25 @@ def test_tls_needs_its_files(tmp_path: Path) -> None:
     pool = "tls.ca: is missing, and pool pc.contoso.com, which is reached by TLS, needs it; name a PEM file"
     assert problems(tmp_path, pool=[{"fqdn": "pc.contoso.com"}]) == [pool]
     assert problems(tmp_path, pool=[POOL | {"servers": ["tls:h:5041"]}]) == [pool]
+    assert config(tmp_path, pool=[POOL | {"servers": ["tls:h:5041"], "ca": "gw.pem"}])
     lone = "tls.private_key: is missing, and the certificate needs it; name a PEM file"
     assert problems(tmp_path, tls={"certificate": "gw.pem"}) == [lone]
+
+
+def test_a_pool_has_the_files_of_the_gateway_or_its_own(tmp_path: Path) -> None:
+    for name in ("gw.pem", "gw.key", "ca.pem", "b.pem", "b.key"):
+        (tmp_path / name).touch()
+    tls = {"certificate": "gw.pem", "private_key": "gw.key", "ca": "ca.pem"}
+    other = {"fqdn": "b.contoso.com", "certificate": "b.pem", "private_key": "b.key"}
+    found = config(tmp_path, tls=tls, pool=[POOL, other, {"fqdn": "c.contoso.com", "ca": "b.pem"}]).pool_tls
+    assert {name: [path.name for path in files if path] for name, files in found.items()} == {
+        "pc.contoso.com": ["gw.pem", "gw.key", "ca.pem"],
+        "b.contoso.com": ["b.pem", "b.key", "ca.pem"],
+        "c.contoso.com": ["gw.pem", "gw.key", "b.pem"],
+    }
+    for lone, missing, there in (("certificate", "private_key", "certificate"), ("private_key", "certificate", "key")):
+        text = f"pool[0].{missing}: is missing, and the pool's {there} needs it; name a PEM file"
+        assert problems(tmp_path, tls=tls, pool=[POOL | {lone: "b.pem"}]) == [text]
 
 
 def test_admin_beyond_loopback_needs_a_token(tmp_path: Path) -> None:

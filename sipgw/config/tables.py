@@ -150,5 +150,5 @@ class Timers(Table):
     t4: Seconds = 5.0
     timer_c: Annotated[float, Field(gt=180, le=86_400)] = 181.0
     first_response: Seconds = 3.0
-    connect: Seconds = 3.0
+    connect: Seconds = 2.0
     idle: Seconds = 3600.0

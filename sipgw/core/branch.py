@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 class Branch:
     """`transaction` is the one under way. `rang_out` tells that Timer C has ended it, `detoured` that TCP is tried
-    for a request too large for a datagram (§18.1.1)."""
+    for a request too large for a datagram (§18.1.1), `hurried` that a server known to be down is given little time.
+    """
 
     __slots__ = (
         "_context",
@@ -23,6 +24,7 @@ class Branch:
         "_tried",
         "detoured",
         "hop",
+        "hurried",
         "rang_out",
         "target",
         "timer_c",
@@ -36,7 +38,7 @@ class Branch:
         self._hops = target.hops[1:]
         self._flows = target.others
         self._tried: list[str] = []
-        self.rang_out = self.detoured = False
+        self.rang_out = self.detoured = self.hurried = False
         self.timer_c: Queue | None = None
         self.transaction: ClientTransaction | None = None
 

@@ -21,7 +21,7 @@ from sipgw.core.probing import retry_after
 from sipgw.core.response_context import ResponseContext
 from sipgw.core.routing import Route, Router, Target
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import Flow, Hop, Log, Send
+from sipgw.events import OURS, Flow, Hop, Log, Send
 from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -186,6 +186,8 @@ class Proxy:
         give_up_after = None
         if target.pool is not None:
             give_up_after = self._first_response if request.method == "INVITE" else self._first_sign
+        elif self.health.troubled and self.gave_up_on(hop, now):
+            branch.hurried, give_up_after = True, self._first_sign
         return self.layer.send_request(context, copy, key, to, now, give_up_after, data, sent_by)
 
     def _forward_unanswered(self, context: ResponseContext, transaction: ServerTransaction, now: float) -> None:
@@ -326,9 +328,14 @@ class Proxy:
         if branch.detoured:
             self._remember_datagram_only(hop, now)
             return
-        if branch.target.pool is not None and isinstance(hop, Hop):
+        serves = branch.target.pool or branch.target.member_of
+        if serves is not None and isinstance(hop, Hop) and not reason.startswith(OURS):
             self.health.failed(hop, reason, now, certain=reason != "timeout")
         self.layer.out.append(Log("warning", "next hop failed", {"hop": str(hop), "reason": reason}))
+
+    def gave_up_on(self, hop: Flow | Hop, now: float) -> bool:
+        """Whether a pool's server is known not to work, so that it is no use to be patient with it."""
+        return isinstance(hop, Hop) and not self.health.usable(hop, now)
 
     def note_busy(self, branch: Branch, response: Response, now: float) -> None:
         """A pool's server has answered 503 (§21.5.4)."""

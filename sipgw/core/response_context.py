@@ -87,8 +87,8 @@ class ResponseContext:
         branch = self._branches.pop(transaction, None)
         if branch is not None and branch.timer_c is not None:
             branch.stop()
-        if self._proxy.health.troubled and status != 503 and isinstance(transaction.to, Hop):
-            self._proxy.health.succeeded(transaction.to, now)
+        if self._proxy.health.troubled and status != 503 and branch is not None and isinstance(branch.hop, Hop):
+            self._proxy.health.succeeded(branch.hop, now)
         if _ends_here(response):
             self._misdirected(branch, now)
         elif status < 300:
@@ -181,11 +181,13 @@ class ResponseContext:
         if branch.target.pool is not None:
             failure = NOT_TRUSTED if UNTRUSTED in reason else SERVERS_DOWN
             return Outcome(failure.status, failure=failure, details=branch.account(reason))
-        if reason == "timeout":
+        # whoever is told 481 begins anew, at another server; after 504 such clients go on as if nothing had been
+        gone = isinstance(branch.hop, Flow) or branch.target.member_of is not None
+        if reason == "timeout" and not branch.hurried:
             return Outcome(408)
         if not self.route.in_dialog:
             return Outcome(480, failure=NOT_SIGNED_IN, details=branch.account(reason), counts_as=503)
-        failure = STALE_ROUTE if isinstance(branch.hop, Flow) else SERVERS_DOWN
+        failure = STALE_ROUTE if gone else SERVERS_DOWN
         return Outcome(failure.status, failure=failure, details=branch.account(reason))
 
     def _retry(self, branch: Branch, now: float) -> None:

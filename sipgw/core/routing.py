@@ -53,6 +53,7 @@ class Target:
     pool: Pool | None = None
     route: str = ""
     others: "list[Target]" = field(default_factory=list)
+    member_of: Pool | None = None
 
 
 @dataclass(slots=True)
@@ -237,7 +238,9 @@ class Router:
         hop = self._hop_of(side, request, now)
         if hop is None:
             return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user did not return"})
-        return Route(groups=[[Target([hop], "the other side of the dialog")]], in_dialog=True)
+        member_of = self._pool_by_checksum(side.pool) if side.pool and isinstance(hop, Hop) else None
+        target = Target([hop], "the other side of the dialog", member_of=member_of)
+        return Route(groups=[[target]], in_dialog=True)
 
     def _hop_of(self, side: Side, request: Request, now: float) -> Flow | Hop | None:
         if side.cid:
@@ -352,9 +355,10 @@ class Router:
         return Target(hops, f"user {binding.aor}", uri=uri.text, route=binding.path)
 
     def _along(self, binding: Binding, now: float) -> Route:
-        """To the first hop of a Path, as long as who named it is trusted (RFC 3327 §5.4)."""
+        """To the first hop of a Path, as long as who named it is trusted (RFC 3327 §5.4). By TLS that may be for its
+        certificate's sake, which is looked at with each REGISTER."""
         transport, host, port = binding.source
-        if not self.trusts(Flow(transport, host, port, None)):
+        if transport != "TLS" and not self.trusts(Flow(transport, host, port, None)):
             return Route()
         return self._to_uri(path_uri(binding.path, 0), now)
 

@@ -220,6 +220,7 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
         ),
         max_transactions=config.limits.max_transactions,
         max_headers=config.limits.max_headers,
+        max_body=config.limits.max_body_bytes,
         max_bindings=config.limits.max_bindings,
         first_response=timers.first_response,
         rates=Rates(config.limits.max_requests_per_source, config.limits.max_requests_per_user, config.limits.ban),

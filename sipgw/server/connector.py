@@ -55,7 +55,7 @@ class Connector:
         opening = self._opening.get(at)
         if opening is None:
             if len(self._opening) >= MAX_OPENING:
-                self._failed(key, "too many connections are being opened")
+                self._failed(key, "too much is being connected to already")
                 return
             task = asyncio.get_running_loop().create_task(self._connect(hop, at, self.tls))
             opening = self._opening[at] = _Opening(task)

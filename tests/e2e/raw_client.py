@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import ssl
 from uuid import uuid4
 
 
@@ -26,8 +27,9 @@ class RawClient:
         self._reader: asyncio.Task[None]
         self._writer: asyncio.StreamWriter
 
-    async def connect(self, port: int) -> None:
-        reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+    async def connect(self, port: int, secure: ssl.SSLContext | None = None) -> None:
+        """By TLS with a context, by TCP without."""
+        reader, self._writer = await asyncio.open_connection("127.0.0.1", port, ssl=secure)
         self._reader = asyncio.create_task(self._read(reader))
 
     async def lost(self) -> None:

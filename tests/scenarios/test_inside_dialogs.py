@@ -127,7 +127,7 @@ def test_the_connection_breaks_while_an_answer_is_due(world: World) -> None:
     bob >> caller.request("INFO")
     pool << "INFO"
     pool.break_connection()
-    assert diagnostics_of(bob << 504)[0] == 1011
+    assert diagnostics_of(bob << 481)[0] == 1004
 
 
 def test_the_pool_is_dialled_again_inside_a_dialog(world: World) -> None:

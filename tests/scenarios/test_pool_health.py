@@ -34,6 +34,7 @@ from tests.scenarios.proxy.ladder import all_quiet, calls_pool, ends_with, hangs
 FIRST_RESPONSE = 3.0
 FIRST_SIGN = 4.0  # of a non-INVITE: a server may be silent on it for 3.5 s (RFC 4320 §4.1)
 RETRY = HealthSettings().retry
+GONE, GONE_ID = 481, 1004  # what a request inside a dialog gets when its server is not there
 FIRST, SECOND = (server.host for server in POOL_SERVERS)
 
 
@@ -391,8 +392,8 @@ def test_when_its_server_is_gone_that_is_said_and_no_other_gets_it(world: World,
     alice >> dialog.request(method)
     if method == "INVITE":
         alice << 100
-    number, text = diagnostics_of(alice << 504)
-    assert number == 1011
+    number, text = diagnostics_of(alice << GONE)
+    assert number == GONE_ID
     assert f"tcp:{FIRST}:5041 connection refused" in text
     second.nothing()
 
@@ -404,7 +405,7 @@ def test_its_server_comes_back_and_the_dialog_goes_on(world: World) -> None:
     first.state = REFUSING
     first.break_connection()
     alice >> dialog.request("INFO")
-    alice << 504
+    alice << GONE
     first.state = UP
     alice >> dialog.request("INFO")
     first >> reply(first << "INFO", 481)
@@ -448,7 +449,7 @@ def test_a_failure_inside_a_dialog_tells_of_the_server_as_any_other(world: World
     first.state = REFUSING
     first.break_connection()
     alice >> dialog.request("INFO")
-    alice << 504
+    alice << GONE
     assert told(world) == [down(FIRST, "connection refused")]
     first.state = UP
     short_call(alice, second)
@@ -471,8 +472,8 @@ def test_inside_a_dialog_a_server_that_is_known_to_be_silent_is_given_up_soon() 
     alice << 100  # RFC 4320 §4.1
     alice.nothing()
     world.advance(0.2)
-    number, text = diagnostics_of(alice << 504)
-    assert number == 1011
+    number, text = diagnostics_of(alice << GONE)
+    assert number == GONE_ID
     assert f"tcp:{FIRST}:5041 timeout" in text
 
 

@@ -97,7 +97,7 @@ SEMANTICS = {
     "insuf": Owed("3.3.1", "400", "neither Call-ID nor From nor To; Via and CSeq suffice to match the answer"),
     "unkscm": Owed("3.3.2", "416", "a scheme that nobody knows"),
     "novelsc": Owed("3.3.3", "416", "a scheme that is registered and never served here"),
-    "unksm2": Owed("3.3.4", "400", "an address of record is a sip or sips URI (§10.3)"),  # bug: A1
+    "unksm2": Owed("3.3.4", "400", "an address of record is a sip or sips URI (§10.3)"),
     "bext01": Owed("3.3.5", "420", "Proxy-Require of what we do not support; Require is not for a proxy"),
     "invut": accepted("3.3.6", "a body is not a proxy's business"),
     "regaut01": Owed("3.3.7", "200", "credentials that were not asked for are not looked at"),

@@ -151,6 +151,30 @@ def test_a_broken_response_changes_nothing(world: World, old: bytes, new: bytes)
     assert alice.fail_call(486)
 
 
+# what is wrong and none of our business
+
+
+HARMLESS = ["Date: Fri, 01 Jan 2010 16:00:00 EST", "Expires: soon", "Expires: 99999999999999999999", "Timestamp: x"]
+
+
+@pytest.mark.parametrize("line", [*HARMLESS, "Content-Type: ;;", "Contact: ???", "Allow:", "Subject: (((", "X: \xfc"])
+def test_a_proxy_passes_on_what_it_does_not_look_at(world: World, line: str) -> None:
+    alice, pool = world.phone("alice"), world.server()
+    alice >> options(alice, line)
+    at_pool = pool << "OPTIONS"
+    assert line in at_pool.lines
+    pool >> reply(at_pool, 200)
+    alice << 200
+
+
+@pytest.mark.parametrize("line", HARMLESS)
+def test_nor_does_it_keep_anybody_from_registering(world: World, line: str) -> None:
+    """RFC 4475 §3.1.2.4: an expiry that cannot be read is as none."""
+    alice = world.phone("alice")
+    alice >> alice.request("REGISTER", "sip:example.test", f"Contact: <{alice.contact}>", line, to=alice.uri)
+    assert 0 < int((alice << 200).first("expires")) <= 900
+
+
 # what operators see
 
 

@@ -44,7 +44,7 @@ def body(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", COPIES_SAY)
 def test_lengths_that_were_put_right(name: str) -> None:
-    """Apart from that number the messages are the copies', whether these are at hand or not."""
+    """In the data the number is that of the body's octets."""
     assert b"Content-Length: %d\r\n" % len(body(MESSAGES[name])) in MESSAGES[name]
 
 

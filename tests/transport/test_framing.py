@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sipgw.message import MalformedMessage, parse_message
 from sipgw.transport import framing
 from sipgw.transport.framing import PING, StreamFramer, content_length
+from tests.torture.messages import MESSAGES
 
 
 def message(body: bytes = b"", *lines: bytes) -> bytes:
@@ -250,3 +251,45 @@ def test_the_head_of_a_slow_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(framing, "content_length", counted)
     assert run(bytewise(message(b"x" * 400)))[1] == 0
     assert len(reads) < 5
+
+
+# any stream, any split, and how it ends
+
+TORTURE = [data for data in MESSAGES.values() if len(data) < 900]
+END = b"INFO sip:x SIP/2.0\r\n"
+FAULTS = [
+    b"INFO sip:x SIP/2.0\r\nContent-Length: -1\r\n\r\n",
+    b"INFO sip:x SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n",
+    b"INFO sip:x SIP/2.0\r\nc: text/plain\r\n\r\nabc",
+    b"INFO sip:x SIP/2.0\r\nl: 99999\r\n\r\n",
+    b"\rINFO",
+    b"x" * 1100,
+]
+STREAM = st.lists(st.sampled_from([*TORTURE, *FAULTS, PING, b"\r\n", b"\r", END, message(b"a\r\n\r\nb")]), max_size=5)
+
+
+def outcome(pieces: list[bytes]) -> tuple[list[bytes], tuple[str, int, object], int]:
+    """Frames, the fault in full, and how much is left waiting."""
+    framer = StreamFramer(1000, 1000)
+    frames: list[bytes] = []
+    for piece in pieces:
+        try:
+            while cut := framer.feed(piece):
+                frames += cut
+                piece = b""
+        except MalformedMessage as error:
+            return frames, (error.reason, error.status, error.message), -1
+    return frames, ("", 0, None), framer.pending
+
+
+@settings(max_examples=400, deadline=None)
+@given(STREAM, st.lists(st.integers(1, 200), max_size=40))
+def test_a_stream_ends_in_the_same_way_however_it_is_split(parts: list[bytes], sizes: list[int]) -> None:
+    data = b"".join(parts)
+    split, rest = [], data
+    for size in sizes:
+        split.append(rest[:size])
+        rest = rest[size:]
+    whole = outcome([data])
+    assert outcome([*split, rest]) == whole
+    assert outcome(bytewise(data)) == whole

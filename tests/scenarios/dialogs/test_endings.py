@@ -187,9 +187,9 @@ def test_a_request_in_a_dialog_stays_with_its_server(make_world: MakeWorld, meth
     alice >> mine.request(method)
     if method == "INVITE":
         alice << 100
-    failure = alice.fail_call(504) if method == "INVITE" else alice << 504
+    failure = alice.fail_call(481) if method == "INVITE" else alice << 481
     number, text = diagnostics_of(failure)
-    assert number == 1011
+    assert number == 1004
     assert "192.0.2.51" in text
     second.nothing()
 

@@ -357,11 +357,11 @@ def test_a_pool_server_that_died_is_told_to_the_caller(world: World, state: str)
     alice >> mine.request("INVITE")
     alice << 100
     world.advance(32)
-    alice.fail_call(408 if state == SILENT else 504)
+    alice.fail_call(408 if state == SILENT else 481)
     alice >> mine.request("INFO")
     world.advance(32)
     if state == REFUSING:
-        assert diagnostics_of(alice << 504)[0] == 1011
+        assert diagnostics_of(alice << 481)[0] == 1004
     else:
         assert [message.start for message in alice.inbox] == ["SIP/2.0 100 Trying"]  # RFC 4320 §4.2: no late 408
         alice.inbox.clear()
