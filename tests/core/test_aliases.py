@@ -174,6 +174,28 @@ def test_any_other_is_not(make_world: MakeWorld, names: tuple[str, ...]) -> None
     stranger << 403
 
 
+def test_a_path_of_a_proved_name_is_gone_along(make_world: MakeWorld) -> None:
+    """RFC 3327: by what was proved with the REGISTER, whether or not that connection still lives."""
+    world = make_world(trusted_names=frozenset({"edge.example.test"}))
+    edge = world.phone("bob", "TLS", names=("edge.example.test",))
+    behind, alice = world.server("TCP", "203.0.113.9", 5060), world.phone("alice")
+    edge >> edge.register("Path: <sip:203.0.113.9;transport=tcp;lr>", "Supported: path", contact="sip:bob@10.0.0.7")
+    edge << 200
+    for _ in range(2):
+        alice >> alice.request("MESSAGE", "sip:bob@example.test")
+        behind >> reply(behind << "MESSAGE", 200)
+        alice << 200
+        if edge.flow is not None:
+            edge.break_connection()
+
+
+def test_a_path_of_anybody_else_is_refused(make_world: MakeWorld) -> None:
+    world = make_world(trusted_names=frozenset({"edge.example.test"}))
+    stranger = world.phone("bob", "TLS", names=("other.example.test",))
+    stranger >> stranger.register("Path: <sip:203.0.113.9;transport=tcp;lr>", "Supported: path")
+    stranger << 403
+
+
 def test_a_proved_name_is_not_slowed(world: World) -> None:
     admission = Admission(Rates(per_source=1.0), (), Counter(), frozenset({POOL_FQDN}))
     alice = world.phone("alice", "TLS")
