@@ -68,6 +68,11 @@ class Health:
         known = self._servers.get(hop)
         return known is None or known.up or 0.0 < known.until <= now
 
+    def gone(self, hop: Hop) -> bool:
+        """Whether a server is down for not answering, rather than for having too much to do."""
+        known = self._servers.get(hop)
+        return known is not None and not known.up and not known.reason.startswith("503")
+
     def ordered(self, hops: list[Hop], now: float) -> list[Hop]:
         """Those that work before those that do not, otherwise in the order given."""
         if not self.troubled:
@@ -79,11 +84,10 @@ class Health:
         known = self._servers.get(hop)
         if known is None or now < known.shunned:
             return
-        known.failures = 0
         known.successes += 1
         if not known.up and (not probe or known.successes >= self.settings.rise):
             known.up, known.since, known.reason, known.until = True, now, "", 0.0
-            self.changes.append((hop, replace(known)))
+            self.changes.append((hop, known))
         if known.up:
             del self._servers[hop]
             self.troubled = bool(self._servers)
@@ -100,6 +104,8 @@ class Health:
         known.failures += 1
         known.successes = 0
         self._put_off(known, now, retry_after)
+        if not known.up:
+            known.reason = reason
         if known.up and (certain or retry_after or known.failures >= self.settings.fall):
             known.up, known.since, known.reason = False, now, reason
             self.changes.append((hop, replace(known)))

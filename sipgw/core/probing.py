@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sipgw.core.health import Health
 from sipgw.core.pool_servers import PoolServers
-from sipgw.events import Hop
+from sipgw.events import OURS, Hop
 from sipgw.message.build import new_request
 from sipgw.message.message import Request, Response
 from sipgw.message.values import host_port
@@ -121,7 +121,7 @@ class Prober:
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
         hop = self._done(transaction)
-        if hop is not None:
+        if hop is not None and not reason.startswith(OURS):
             self._health.failed(hop, reason, now, certain=reason != "timeout")
 
     def _done(self, transaction: ClientTransaction) -> Hop | None:

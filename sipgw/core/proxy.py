@@ -186,7 +186,7 @@ class Proxy:
         give_up_after = None
         if target.pool is not None:
             give_up_after = self._first_response if request.method == "INVITE" else self._first_sign
-        elif self.health.troubled and self.gave_up_on(hop, now):
+        elif self.health.troubled and self.gave_up_on(hop):
             branch.hurried, give_up_after = True, self._first_sign
         return self.layer.send_request(context, copy, key, to, now, give_up_after, data, sent_by)
 
@@ -333,9 +333,9 @@ class Proxy:
             self.health.failed(hop, reason, now, certain=reason != "timeout")
         self.layer.out.append(Log("warning", "next hop failed", {"hop": str(hop), "reason": reason}))
 
-    def gave_up_on(self, hop: Flow | Hop, now: float) -> bool:
-        """Whether a pool's server is known not to work, so that it is no use to be patient with it."""
-        return isinstance(hop, Hop) and not self.health.usable(hop, now)
+    def gave_up_on(self, hop: Flow | Hop) -> bool:
+        """Whether a pool's server is known not to answer, so that it is no use to be patient with it."""
+        return isinstance(hop, Hop) and self.health.gone(hop)
 
     def note_busy(self, branch: Branch, response: Response, now: float) -> None:
         """A pool's server has answered 503 (§21.5.4)."""

@@ -143,6 +143,25 @@ def test_a_server_that_died_meanwhile_is_not_tried_for_ever_since_its_time_is_ov
     assert changes(health) == [(ONE.host, False)]
 
 
+@pytest.mark.parametrize(
+    ("reasons", "gone"),
+    [
+        ([], False),
+        (["timeout"], False),
+        (["timeout", "timeout"], True),
+        (["503", "503"], False),
+        (["503 to OPTIONS", "503 to OPTIONS"], False),
+        (["503", "503", "connection refused"], True),
+        (["connection refused", "connection refused", "503"], False),
+    ],
+)
+def test_to_have_too_much_to_do_is_not_to_be_gone(reasons: list[str], gone: bool) -> None:
+    health = a_health()
+    for at, reason in enumerate(reasons):
+        health.failed(ONE, reason, float(at))
+    assert health.gone(ONE) == gone
+
+
 # coming back
 
 

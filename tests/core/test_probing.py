@@ -11,6 +11,7 @@ from sipgw.core import probing
 from sipgw.core.health import HealthSettings
 from sipgw.core.probing import retry_after
 from sipgw.engine import EngineSettings
+from sipgw.events import OURS
 from sipgw.message import Response, parse_message
 from sipgw.registry import Pool, Server
 from tests.harness import (
@@ -304,6 +305,16 @@ def test_a_connection_that_breaks_when_nothing_is_asked_says_nothing(probing_wor
     assert told(world) == []
 
 
+def test_a_bound_of_ours_says_nothing_of_the_server(probing_world: Probing) -> None:
+    world = probing_world(Server("TCP", FIRST, 5041), health=HealthSettings(INTERVAL, fall=1))
+    server = world.server()
+    begin(world)
+    asked = server << "OPTIONS"
+    world.perform(world.engine.send_failed(asked.via.branch, f"{OURS}waits for the connection", world.now))
+    assert told(world) == []
+    next_round(world, server)
+
+
 def test_a_late_answer_is_none(probing_world: Probing) -> None:
     world = probing_world(Server("TCP", FIRST, 5041))
     server = world.server()
@@ -318,16 +329,18 @@ def test_a_late_answer_is_none(probing_world: Probing) -> None:
 
 
 def test_a_provisional_answer_gives_time_and_is_none_itself(probing_world: Probing) -> None:
-    world = probing_world(Server("TCP", FIRST, 5041), health=HealthSettings(INTERVAL, fall=1))
+    world = probing_world(Server("TCP", FIRST, 5041), health=HealthSettings(INTERVAL, rise=1))
     server = world.server()
+    server.state = REFUSING
     begin(world)
+    server.state = UP
+    world.advance(LONGEST)
     asked = server << "OPTIONS"
     server >> reply(asked, 100)
     world.advance(PATIENCE + 1.0)
-    assert told(world) == []
+    assert told(world) == [("server down", "51")]
     server >> reply(asked, 200)
-    world.advance(INTERVAL)
-    answers(server)
+    assert told(world) == [("server down", "51"), ("server up", "51")]
 
 
 def test_one_transport_does_not_speak_for_another(probing_world: Probing) -> None:
@@ -373,17 +386,13 @@ def test_a_server_that_left_the_zone_is_asked_and_remembered_no_longer(probing_w
     first.nothing()
 
 
-def test_a_zone_that_cannot_be_asked_makes_nothing_forgotten(probing_world: Probing) -> None:
-    world = probing_world(Server("TCP", "pc.example.test", 5041))
-    world.names["pc.example.test"] = [FIRST]
-    world.pool_servers()[0].state = REFUSING
+def test_while_a_name_is_looked_up_nothing_is_forgotten(probing_world: Probing) -> None:
+    world = probing_world(Server("TCP", FIRST, 5041))
+    world.server().state = REFUSING
     begin(world)
-    world.advance(LONGEST)
-    assert told(world) == [("server down", "51")]
     world.resolver = "holds"
-    world.advance(60)
+    reconfigure(world, HealthSettings(INTERVAL), Server("TCP", FIRST, 5041), Server("TCP", "pc.example.test", 5041))
     assert len(world.engine.health.known()) == 1
-    world.resolver = "answers"
     world.release()
 
 

@@ -442,7 +442,6 @@ def test_a_reload_does_not_forget_who_is_down(world: World) -> None:
     first.nothing()
 
 
-# bug: J1
 def test_a_failure_inside_a_dialog_tells_of_the_server_as_any_other(world: World) -> None:
     alice, first, second = setup(world)
     dialog = call(alice, first)
@@ -455,7 +454,6 @@ def test_a_failure_inside_a_dialog_tells_of_the_server_as_any_other(world: World
     short_call(alice, second)
 
 
-# bug: J2
 def test_inside_a_dialog_a_server_that_is_known_to_be_silent_is_given_up_soon() -> None:
     """Its connection is half open: nothing refuses, and a client of this kind would wait for ever."""
     world = World(health=HealthSettings(interval=10.0))
@@ -477,10 +475,16 @@ def test_inside_a_dialog_a_server_that_is_known_to_be_silent_is_given_up_soon() 
     assert f"tcp:{FIRST}:5041 timeout" in text
 
 
-def test_inside_a_dialog_a_server_that_is_only_slow_has_the_time_that_the_rfc_gives_it() -> None:
-    world = World(health=HealthSettings(interval=10.0))
-    alice, first, _ = setup(world)
+# bug: J7
+@pytest.mark.parametrize("busy", [False, True])
+def test_inside_a_dialog_a_server_that_is_slow_has_the_time_that_the_rfc_gives_it(world: World, busy: bool) -> None:
+    """That it takes no more calls for a while does not say that it is gone."""
+    alice, first, second = setup(world)
     dialog = call(alice, first)
+    if busy:
+        calls_pool(alice)
+        refuses(first, first << "INVITE", 503, "Retry-After: 600")
+        hangs_up(takes(alice, second), second)
     alice >> dialog.request("INFO")
     late = first << "INFO"
     world.advance(25.0)

@@ -269,10 +269,8 @@ SYNTAX: tuple[Difference, ...] = (
     ),
     Difference(
         (
-            "from_no_scheme",
             "from_two_tags",
             "from_unknown_scheme",
-            "from_empty_brackets",
             "to_unknown_scheme",
         ),
         {
