@@ -475,7 +475,6 @@ def test_inside_a_dialog_a_server_that_is_known_to_be_silent_is_given_up_soon() 
     assert f"tcp:{FIRST}:5041 timeout" in text
 
 
-# bug: J7
 @pytest.mark.parametrize("busy", [False, True])
 def test_inside_a_dialog_a_server_that_is_slow_has_the_time_that_the_rfc_gives_it(world: World, busy: bool) -> None:
     """That it takes no more calls for a while does not say that it is gone."""
