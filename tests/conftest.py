@@ -1,15 +1,34 @@
-"""For all tests: real peers that may be missing, and no silent skips in CI."""
+"""For all tests: real peers that may be missing, no silent skips in CI, nothing left behind."""
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
+from tests import leaks
+
 # The same examples each time: a test that fails fails for everybody, and load on the machine fails none.
 settings.register_profile("sipgw", deadline=None, derandomize=True)
 settings.load_profile("sipgw")
+leaks.install()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_behind_by_the_module() -> Iterator[None]:
+    """The same as below for what the fixtures of a whole module hold."""
+    with leaks.watching() as watch:
+        yield
+        leaks.check(watch)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(nothing_left_behind_by_the_module: None) -> Iterator[None]:
+    """Set up before all other fixtures of a test, hence taken down after them: what is left then is a leak."""
+    with leaks.watching() as watch:
+        yield
+        leaks.check(watch)
 
 
 def in_ci() -> bool:

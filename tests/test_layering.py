@@ -15,6 +15,7 @@ _PROTOCOL = {"message", "events", "transport", "transaction", "registry", "core"
 _BELOW_SHELL = _PROTOCOL | {"frontend", "groupchat", "engine"}
 ALLOWED = {
     "message": set[str](),
+    "auth": {"message"},
     "events": {"locating"},
     "registry": {"message"},
     "locating": {"message"},
@@ -24,11 +25,11 @@ ALLOWED = {
     "frontend": _PROTOCOL,
     "groupchat": _PROTOCOL - {"registry"} | {"config"},  # a file of rooms is checked as the configuration is
     "engine": _PROTOCOL | {"frontend"},
-    "config": {"message", "registry"},
+    "config": {"auth", "message", "registry"},  # a file of users is checked as the configuration is
     "options": {"config", "registry"},
     "observability": _PROTOCOL,
-    "server": _BELOW_SHELL | {"config", "options", "observability"},
-    "management": _BELOW_SHELL | {"config", "options", "observability", "server"},
+    "server": _BELOW_SHELL | {"auth", "config", "options", "observability"},
+    "management": _BELOW_SHELL | {"auth", "config", "options", "observability", "server"},
     "__main__": {"management"},
 }
 SHELL = {"server", "management", "testing", "__main__"}

@@ -29,7 +29,7 @@ def run(folder: Path, ci: str) -> tuple[int, str]:
     (folder / "test_some.py").write_text(TESTS, "utf-8")
     (folder / "test_file.py").write_text(WHOLE_FILE, "utf-8")
     command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
-    environment = os.environ | {"CI": ci}
+    environment = os.environ | {"CI": ci, "PYTHONPATH": str(CONFTEST.parent.parent)}
     found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=120, check=False)
     return found.returncode, found.stdout.decode()
 

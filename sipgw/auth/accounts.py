@@ -63,6 +63,11 @@ class AccountTable:
         return len({id(account) for account in self._given.values()})
 
 
+def key_of(name: str, account: Account | None) -> str:
+    """What an account is counted by, whichever of its names was given; the name itself where there is none."""
+    return account.uri if account is not None else name.lower()
+
+
 def bare_name(name: str) -> str:
     """`alice` of `CORP\\alice` and of `alice@corp.contoso.com`."""
     return name.rpartition("\\")[2].partition("@")[0]

@@ -4,7 +4,7 @@
 """
 
 from sipgw.config.load import Config, ConfigError, default_config, load_config, parse_config
-from sipgw.config.tables import Admin, Auth, Gateway, Limits, Log, Registrar, Store, Timers, Tls
+from sipgw.config.tables import Admin, Auth, Directory, Gateway, Limits, Log, Registrar, Store, Timers, Tls
 from sipgw.config.values import ListenAddress, Network, TlsFiles, parse_listen
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Auth",
     "Config",
     "ConfigError",
+    "Directory",
     "Gateway",
     "Limits",
     "ListenAddress",

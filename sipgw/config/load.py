@@ -13,6 +13,7 @@ from sipgw.config.rules import Tables, broken_rules, service_uri
 from sipgw.config.tables import (
     Admin,
     Auth,
+    Directory,
     EndpointTable,
     Gateway,
     Health,
@@ -44,6 +45,7 @@ _TABLES: Mapping[str, type[Table]] = {
     "tls": Tls,
     "store": Store,
     "auth": Auth,
+    "directory": Directory,
     "admin": Admin,
     "log": Log,
     "limits": Limits,
@@ -71,6 +73,7 @@ class Config:
     tls: Tls
     store: Store
     auth: Auth
+    directory: Directory
     admin: Admin
     log: Log
     limits: Limits

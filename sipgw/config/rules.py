@@ -7,6 +7,7 @@ from sipgw.config.problems import Location
 from sipgw.config.tables import (
     Admin,
     Auth,
+    Directory,
     EndpointTable,
     Gateway,
     Health,
@@ -32,6 +33,7 @@ class Tables:
     tls: Tls
     store: Store
     auth: Auth
+    directory: Directory
     admin: Admin
     log: Log
     limits: Limits

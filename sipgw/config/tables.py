@@ -21,6 +21,7 @@ from sipgw.config.values import (
     parse_server_name,
     parse_service_uri,
     parse_store,
+    parse_users,
 )
 from sipgw.registry import Server
 
@@ -77,8 +78,31 @@ class Store(Table):
 
 class Auth(Table):
     schemes: Annotated[tuple[Literal["ntlm", "kerberos", "digest"], ...], AsArray] = ()
-    users: str = "users.toml"
+    users: Path | str = Field("users.toml", validate_default=True)
+    digest_algorithms: Annotated[tuple[Literal["SHA-256", "SHA-512-256", "MD5"], ...], AsArray, Field(min_length=1)] = (
+        "SHA-256",
+        "SHA-512-256",
+    )
     trust_network: bool = False
+
+    _read = field_validator("users", mode="plain")(parse_users)
+
+    @property
+    def users_file(self) -> Path | None:
+        """None where users are in a directory."""
+        return self.users if isinstance(self.users, Path) else None
+
+
+class Directory(Table):
+    base: str = ""
+    bind_dn: str = ""
+    password_file: OptionalFile = None
+    ca: OptionalFile = None
+    filter: str = "(&(objectClass=person)(msRTCSIP-PrimaryUserAddress=sip:*))"
+    netbios_domain: str = ""
+    nt_hash_attribute: str = ""
+    refresh: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    max_users: Count = 100_000
 
 
 class PoolTable(Table):

@@ -224,6 +224,24 @@ def parse_store(value: object, info: ValidationInfo) -> Path:
     return path
 
 
+def parse_users(value: object, info: ValidationInfo) -> Path | str:
+    """A file of users, or a directory's `ldap://host`, `ldaps://host:636`. Raises ValueError."""
+    written = text(value)
+    scheme, there, address = written.partition("://")
+    if not there:
+        path = parse_path(written, info)
+        if path is None:
+            raise ValueError("is empty; name a file, or a directory as ldap://host")
+        return path
+    if scheme.lower() not in ("ldap", "ldaps"):
+        raise ValueError(f'"{written}" is neither a file nor a directory; write one like users.toml or ldap://host')
+    form = "write ldap://host, ldap://host:389 or ldaps://host:636"
+    default = ":636" if scheme.lower() == "ldaps" else ":389"
+    has_port = re.search(r":[0-9]+\Z", address) and not address.endswith("]")
+    host, port = parse_host_port(address.removesuffix("/") + ("" if has_port else default), written, form)
+    return f"{scheme.lower()}://{bracketed(host)}:{port}"
+
+
 def _folder(info: ValidationInfo) -> Path:
     folder = (info.context or {})["folder"]
     assert isinstance(folder, Path)

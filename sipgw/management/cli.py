@@ -1,4 +1,4 @@
-"""The command line: `sipgw serve|check|explain|endpoint|pool|client`.
+"""The command line: `sipgw serve|check|explain|endpoint|user|pool|client`.
 
 A mistake of the user's ends in one line on standard error that says what to do, and exit status 1 (2 for a command line
 that cannot be read); an interrupt ends in silence and 130.
@@ -20,6 +20,7 @@ from sipgw.management.check import check
 from sipgw.management.endpoint import endpoint
 from sipgw.management.explain import explain
 from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, config_option
+from sipgw.management.users import user
 from sipgw.observability import log
 from sipgw.options import ClientOptions, PoolOptions
 from sipgw.registry import RegistryError
@@ -83,6 +84,7 @@ def commands() -> None:
 commands.add_command(check)
 commands.add_command(explain)
 commands.add_command(endpoint)
+commands.add_command(user)
 
 
 @commands.command()

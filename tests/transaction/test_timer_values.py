@@ -166,8 +166,8 @@ def test_other_values() -> None:
 def test_a_request_that_another_server_may_take_is_given_up_sooner(transport: str) -> None:
     bench = Bench(transport)
     bench.start_client("INVITE")
-    bench.transaction.drop(None, bench.now)
-    bench.layer.out.clear()
+    bench.transaction.transport_failed("gone", bench.now)
+    bench.seen()
     hop = Hop(transport, "198.51.100.7", 5060)
     bench.transaction = bench.layer.send_request(bench, bench.original, "z9hG4bKtest", hop, bench.now, 3.0)
     assert run(bench)[-1] == (3.0, "^ timeout")

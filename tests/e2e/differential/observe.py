@@ -15,6 +15,7 @@ every header by its long name. What a proxy is free to choose is taken out or re
 - in the 200 to a REGISTER: Expires, Allow-Events, Supported, presence-state and the GRUU, which Lync clients need
 - Max-Forwards of the ACK and CANCEL that a proxy makes: 70 (§8.1.1.6), or as of the request that they belong to; the
   Reason that Kamailio finds for its own CANCELs (RFC 3326 leaves it to the proxy)
+- a pong stands after the messages: it comes from the proxy, answers from further away, and either may be first
 - expiry times are rounded up to tens of seconds, and a registrar's contacts sorted: their order means nothing
 """
 
@@ -38,7 +39,7 @@ def observe(stage: Stage) -> Fields:
     fields: Fields = {}
     plain = _Plain(stage)
     for party in (*stage.side.pools.values(), *stage.parties):
-        heard = stage.heard_by(party)
+        heard = sorted(stage.heard_by(party), key=lambda message: message.start == "pong")
         fields[party.name] = ", ".join(map(_label, heard)) or "nothing"
         fields.update(_fields(party.name, heard, plain))
     return fields
