@@ -36,31 +36,45 @@ class AccountTable:
     """Accounts in memory.
 
     A name that a directory gives outright goes before one that only follows from it: `alice` follows from `CORP\\alice`
-    and `alice@corp.contoso.com`, and `alice@contoso.com` from `sip:alice@contoso.com`. What follows from two accounts
-    finds neither, as nobody has said which.
+    and `alice@corp.contoso.com`, and `alice@contoso.com` from `sip:alice@contoso.com`. An account's own URI goes before
+    a name. What belongs to two accounts finds neither, as nobody has said which.
     """
 
     def __init__(self, accounts: Iterable[Account] = ()) -> None:
-        self._given: dict[str, Account] = {}
+        self._accounts = list(accounts)
+        self._given: dict[str, Account | None] = {}
         self._following: dict[str, Account | None] = {}
-        for account in accounts:
-            self._add(account)
+        for account in self._accounts:
+            for name in account.names:
+                _enter(self._given, name, account)
+            for name in (account.uri.partition(":")[2], *map(bare_name, account.names)):
+                _enter(self._following, name, account)
+        for uri, owners in self._by_uri().items():
+            self._given[uri] = owners[0] if len(owners) == 1 else None
 
-    def _add(self, account: Account) -> None:
-        for name in (account.uri, *account.names):
-            self._given.setdefault(name.lower(), account)
-        for name in (account.uri.partition(":")[2], *map(bare_name, account.names)):
-            known = self._following.setdefault(name.lower(), account)
-            if known is not account:
-                self._following[name.lower()] = None
+    def _by_uri(self) -> dict[str, list[Account]]:
+        owners: dict[str, list[Account]] = {}
+        for account in self._accounts:
+            owners.setdefault(account.uri, []).append(account)
+        return owners
 
     def find(self, name: str) -> Account | None:
         """The account with this name or SIP URI; None without one or with several."""
         key = name.lower()
-        return self._given.get(key) or self._following.get(key)
+        return self._given[key] if key in self._given else self._following.get(key)
+
+    def ambiguous(self) -> list[str]:
+        """Names and URIs that a directory gives to several accounts."""
+        return sorted(name for name, account in self._given.items() if account is None)
 
     def __len__(self) -> int:
-        return len({id(account) for account in self._given.values()})
+        return len(self._accounts)
+
+
+def _enter(names: dict[str, Account | None], name: str, account: Account) -> None:
+    key = name.lower()
+    if names.setdefault(key, account) is not account:
+        names[key] = None
 
 
 def key_of(name: str, account: Account | None) -> str:

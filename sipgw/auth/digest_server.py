@@ -1,0 +1,166 @@
+"""The server's side of Digest (RFC 3261 §22, RFC 7616, RFC 8760): challenges, and whether credentials are good.
+
+Whether there is such a user shows neither in what comes back nor in the work done.
+"""
+
+import hmac
+import re
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+from sipgw.auth.accounts import Account, Accounts
+from sipgw.auth.digest import CHALLENGE, CREDENTIALS, from_wire, read_auth, response_of
+from sipgw.auth.digest_nonce import Nonces, Use
+from sipgw.auth.password import digest
+from sipgw.message.errors import MalformedMessage, MalformedUri
+from sipgw.message.message import Request
+from sipgw.message.uri import equivalent, parse_uri
+from sipgw.message.values import quote
+
+_NEEDED = ("username", "nonce", "uri", "response", "cnonce", "nc")
+_COUNT = re.compile(r"[0-9A-Fa-f]{8}")
+
+
+class Outcome(Enum):
+    """What credentials came to. MALFORMED is answered with 400, DISABLED with 403, all others but ACCEPTED are
+    challenged."""
+
+    MISSING = "missing"  # none for this realm and an algorithm that was offered
+    MALFORMED = "malformed"
+    REFUSED = "refused"  # unknown user, wrong password, or no HA1 for the algorithm: a failed sign-in
+    STALE = "stale"  # the password is right, the nonce is not: challenge with stale=true
+    REPLAYED = "replayed"  # right, but used before: challenge with stale=true
+    DISABLED = "disabled"  # the password is right, the account may not sign in
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`name` is the user name as it was given, "" without one; `account` the one that has proved its password;
+    `reason` is for the log, and on the wire only where the outcome is MALFORMED."""
+
+    outcome: Outcome
+    name: str = ""
+    account: Account | None = None
+    reason: str = ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the next challenge says that nothing but the nonce was wrong."""
+        return self.outcome in (Outcome.STALE, Outcome.REPLAYED)
+
+
+@dataclass(frozen=True)
+class DigestSettings:
+    """`algorithms` in the order in which they are offered; `nonce_lifetime` in seconds; `max_nonces` are counted."""
+
+    realm: str
+    algorithms: tuple[str, ...] = ("SHA-256", "SHA-512-256")
+    nonce_lifetime: float = 300.0
+    max_nonces: int = 50_000
+
+
+class DigestServer:
+    """Offers and checks Digest for one realm. `counters` gets `digest_` and the outcome."""
+
+    def __init__(self, settings: DigestSettings, accounts: Accounts, random: Random, counters: Counter[str]) -> None:
+        self.settings = settings
+        self.accounts = accounts
+        self.counters = counters
+        self._nonces = Nonces(settings.nonce_lifetime, settings.max_nonces, random)
+        self._opaque = f"{random.getrandbits(64):016x}"
+        self._decoy = f"{random.getrandbits(128):032x}"
+
+    def challenges(self, status: int, now: float, stale: bool = False) -> list[str]:
+        """Header lines for a 401 or 407, one for each algorithm, the preferred one first (RFC 8760 §2.3)."""
+        told = f'realm={quote(self.settings.realm)}, nonce="{self._nonces.make(now)}", opaque="{self._opaque}"'
+        tail = ", stale=true" if stale else ""
+        return [
+            f'{CHALLENGE[status]}: Digest {told}, algorithm={algorithm}, qop="auth"{tail}'
+            for algorithm in self.settings.algorithms
+        ]
+
+    def check(self, request: Request, status: int, now: float) -> Checked:
+        """Judge what a request has in answer to a challenge of `status`: Authorization for 401, Proxy-Authorization
+        for 407."""
+        checked = self._check(request, status, now)
+        self.counters[f"digest_{checked.outcome.value}"] += 1
+        return checked
+
+    def _check(self, request: Request, status: int, now: float) -> Checked:
+        try:
+            params = self._credentials(request, status)
+            if params is None:
+                return Checked(Outcome.MISSING)
+            _check_form(params, request.uri)
+        except MalformedMessage as error:
+            return Checked(Outcome.MALFORMED, reason=error.reason)
+        return self._judge(request.method, params, now)
+
+    def _credentials(self, request: Request, status: int) -> dict[str, str] | None:
+        """Those for this realm (§22.3: a request may have some for others) and an algorithm that was offered."""
+        for line in request.lines_of(CREDENTIALS[status].lower()):
+            if line[:7].lower() != "digest ":
+                continue
+            _, params = read_auth(line)
+            offered = _algorithm(params, self.settings.algorithms)
+            if params.get("realm") == self.settings.realm and offered:
+                return {**params, "algorithm": offered}
+        return None
+
+    def _judge(self, method: str, params: dict[str, str], now: float) -> Checked:
+        name, algorithm = from_wire(params["username"]), params["algorithm"]
+        account = self.accounts.find(name)
+        decoy = digest(algorithm, f"{self._decoy}:{params['username']}".encode("latin-1"))  # as much for each
+        ha1 = decoy if account is None else account.ha1.get(algorithm, decoy)
+        wanted = response_of(algorithm, ha1, method, params)
+        right = hmac.compare_digest(params["response"].encode("latin-1"), wanted.encode())
+        if not right or account is None or ha1 is decoy:
+            return Checked(Outcome.REFUSED, name, reason=_why(account, algorithm))
+        ours = params.get("opaque", self._opaque) == self._opaque
+        use = self._nonces.use(params["nonce"], int(params["nc"], 16), now) if ours else Use.STALE
+        if use is not Use.FRESH:
+            outcome = Outcome.STALE if use is Use.STALE else Outcome.REPLAYED
+            return Checked(outcome, name, reason=f"the nonce is {use.value}")
+        if not account.enabled:
+            return Checked(Outcome.DISABLED, name, account, "the account is disabled")
+        return Checked(Outcome.ACCEPTED, name, account)
+
+
+def _algorithm(params: dict[str, str], offered: tuple[str, ...]) -> str:
+    """The algorithm as we write it, "" when it was not offered; MD5 where none is named (RFC 7616 §3.4)."""
+    named = params.get("algorithm", "MD5").upper()
+    return named if named in offered else ""
+
+
+def _check_form(params: dict[str, str], uri: str) -> None:
+    """Raises MalformedMessage for what no client that was challenged by us sends."""
+    missing = [name for name in _NEEDED if not params.get(name)]
+    if missing:
+        raise MalformedMessage(f"Digest credentials without {', '.join(missing)}")
+    if params.get("qop") != "auth":
+        raise MalformedMessage("Digest credentials without qop=auth, which was asked for")
+    if not _COUNT.fullmatch(params["nc"]) or int(params["nc"], 16) == 0:
+        raise MalformedMessage("nc of Digest credentials is not 8 hexadecimal digits from 00000001 on")
+    if params.get("userhash", "false").lower() != "false":
+        raise MalformedMessage("Digest credentials with userhash, which was not offered")
+    if not _same_uri(params["uri"], uri):  # RFC 7616 §3.4.6; nobody stands between that could have changed it
+        raise MalformedMessage("uri of Digest credentials is not the Request-URI")
+
+
+def _same_uri(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    try:
+        return equivalent(parse_uri(a), parse_uri(b))
+    except MalformedUri:
+        return False
+
+
+def _why(account: Account | None, algorithm: str) -> str:
+    """For the log. The password that was tried is not known here, which is as well."""
+    if account is None:
+        return "no such user"
+    return "wrong password" if algorithm in account.ha1 else f"the account has no ha1 for {algorithm}"
