@@ -102,6 +102,7 @@ class Directory(Table):
     netbios_domain: str = ""
     nt_hash_attribute: str = ""
     refresh: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    keep: Annotated[float, Field(ge=60, le=31_536_000)] = 86_400.0
     max_users: Count = 100_000
 
 
@@ -144,7 +145,7 @@ class Limits(Table):
     max_header_bytes: Annotated[int, Field(ge=2048, le=1 << 20)] = 16_384
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 26)] = 262_144
     max_headers: Annotated[int, Field(ge=32, le=10_000)] = 256
-    max_transactions: Count = 100_000
+    max_transactions: Count = 500_000
     max_connections: Count = 10_000
     max_connections_per_peer: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000
     max_bindings: Count = 1_000_000
