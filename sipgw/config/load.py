@@ -29,7 +29,6 @@ from sipgw.config.tables import (
 from sipgw.config.values import TlsFiles
 from sipgw.registry import Endpoint, Pool, Registry
 
-POOL_TLS_PORT = 5041  # where a Persistent Chat server listens for its Front End
 EMBEDDED: Mapping[str, Any] = {  # what runs without a file, beside the tables' own defaults
     "pool": [{"fqdn": "pcpool.contoso.com", "servers": ["tcp:127.0.0.1:5041"]}],
     "endpoint": [

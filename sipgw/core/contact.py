@@ -38,7 +38,7 @@ def read_contact(text: str, outbound: bool) -> Wish:
         raise Refused(400, f"+sip.instance is longer than {MAX_INSTANCE} characters")
     reg_id = _reg_id(params.get("reg-id")) if outbound and instance and "reg-id" in params else 0
     expires = seconds(params["expires"]) if "expires" in params else None
-    return Wish(contact.uri, instance, reg_id, _q(params), expires)
+    return Wish(contact.uri, instance, reg_id, qvalue(params), expires)
 
 
 def check_uri(text: str) -> None:
@@ -63,7 +63,7 @@ def default_interval(request: Request) -> int | None:
     return None if text is None else seconds(text)
 
 
-def _q(params: dict[str, str | None]) -> float:
+def qvalue(params: dict[str, str | None]) -> float:
     """qvalue (§25.1), 1.0 when absent.
 
     One outside the grammar is refused: taken for any other, it would ring the wrong phone first and nobody knew why.

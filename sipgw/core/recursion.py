@@ -2,7 +2,9 @@
 
 from itertools import chain, groupby
 
+from sipgw.core.contact import qvalue
 from sipgw.core.routing import Router, Target, request_uri
+from sipgw.core.validation import Refused
 from sipgw.events import Flow
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request, Response
@@ -26,8 +28,8 @@ def follow(
     for value in response.values("contact"):
         try:
             contact = parse_name_addr(value)
-            uri = request_uri(contact.uri)
-        except MalformedMessage:
+            uri, rank = request_uri(contact.uri), -qvalue(contact.params)
+        except (MalformedMessage, Refused):
             uri = None
         if uri is None:
             rest.append(value)
@@ -36,7 +38,6 @@ def follow(
         groups = [] if known or len(seen) >= MAX_TARGETS else _groups(router, request, uri, flow, now)
         if groups:
             seen.append(uri)
-            rank = -_q(contact.params.get("q"))
             found += [((rank, depth), target) for depth, group in enumerate(groups) for target in group]
         elif not known:
             rest.append(value)
@@ -54,13 +55,6 @@ def _groups(router: Router, request: Request, uri: SipUri, flow: Flow, now: floa
         if target.uri is None:
             target.uri = uri.text
     return groups
-
-
-def _q(text: str | None) -> float:
-    try:
-        return float(text) if text else 1.0
-    except ValueError:
-        return 1.0
 
 
 def _set_contacts(response: Response, values: list[str]) -> None:

@@ -28,7 +28,7 @@ from sipgw.core.outbound import path_uri
 from sipgw.core.pool_servers import PoolServers
 from sipgw.events import Flow, Hop, Listener
 from sipgw.locating import Destination, Locator, NotLocated, of_uri
-from sipgw.locating.destination import is_address
+from sipgw.locating.destination import DEFAULT_PORTS, is_address
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.uri import SipUri, parse_uri, sip_uri
@@ -36,7 +36,6 @@ from sipgw.message.values import bracketed, host_port, parse_name_addr, split_li
 from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
-DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
 
 @dataclass(slots=True)
