@@ -18,6 +18,7 @@ from sipgw.transaction.stack import Stack
 from sipgw.transaction.tables import RETRANSMIT, TIMEOUT
 from sipgw.transaction.timers import Queue, TimerValues
 
+MAX_ANSWERS = 64  # of one INVITE by different callees; further ones are left to end by themselves
 TARGET_REFRESH = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER")
 Answered = Callable[["Response | None", str, float], None]  # final response or None, reason when None, now
 
@@ -189,13 +190,14 @@ class UserAgent(Stack):
         via = self.via(dialog.to, self.layer.new_branch())
         self.layer.out.append(Send(dialog.request("ACK", via, [], cseq=number).encode(), dialog.to))
 
-    def answered_again(self, request: Request, response: Response, first_tag: str, to: Flow | Hop, now: float) -> None:
+    def answered_again(self, request: Request, response: Response, tags: set[str], to: Flow | Hop, now: float) -> None:
         """A further 2xx to our INVITE (§13.2.2.4): the same again, whose ACK was lost, or another branch of a fork, of
-        which we want one only. Raises MalformedMessage."""
+        which we want one only; `tags` are those of the answers before. Raises MalformedMessage."""
         known = self.dialogs.get((response.call_id, response.from_tag, response.to_tag))
         dialog = known or Dialog.from_response(request, response, to)
         self._acknowledge(dialog, request.cseq.number)
-        if response.to_tag != first_tag:
+        if response.to_tag not in tags:
+            tags.add(response.to_tag)
             self.bye(dialog, now)
 
     def bye(self, dialog: Dialog, now: float, done: Answered | None = None) -> None:
@@ -222,22 +224,22 @@ class UserAgent(Stack):
 class _Waiting:
     """The user of a client transaction that only wants the final response, once."""
 
-    __slots__ = ("_agent", "_done", "_request", "_tag")
+    __slots__ = ("_agent", "_done", "_request", "_tags")
 
     def __init__(self, agent: UserAgent, request: Request, done: Answered) -> None:
         self._agent = agent
         self._request = request
         self._done = done
-        self._tag: str | None = None
+        self._tags: set[str] = set()
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if response.status < 200:
             return
-        if self._tag is None:
-            self._tag = response.to_tag
+        if not self._tags:
+            self._tags.add(response.to_tag)
             self._done(response, "", now)
-        else:
-            self._agent.answered_again(self._request, response, self._tag, transaction.to, now)
+        elif len(self._tags) < MAX_ANSWERS or response.to_tag in self._tags:
+            self._agent.answered_again(self._request, response, self._tags, transaction.to, now)
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
         self._done(None, reason, now)
