@@ -33,6 +33,9 @@ prepare() {
         install_quietly -e "$root${extras:+[$extras]}"
         # An event loop that saves CPU; where it cannot be built, asyncio's own does the same work.
         install_quietly -e "$root[speed]" || echo "uvloop cannot be installed here: running on asyncio's own loop" >&2
+        if [ -n "$extras" ] && [ -e /usr/include/ldap.h ]; then # what it is built with
+            install_quietly -e "$root[ldap]" || echo "bonsai cannot be built here: no users from a directory" >&2
+        fi
         printf 'extras:%s\n' "" "$extras" | sort -u >>"$venv/stamp"
     fi
     exec 9>&-

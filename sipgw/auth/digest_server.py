@@ -6,7 +6,7 @@ Whether there is such a user shows neither in what comes back nor in the work do
 import hmac
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 
@@ -53,6 +53,15 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Presented:
+    """Credentials in order, not looked at yet. `name` is the user name as it was given."""
+
+    name: str
+    method: str
+    params: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class DigestSettings:
     """`algorithms` in the order in which they are offered; `nonce_lifetime` in seconds; `max_nonces` are counted."""
 
@@ -85,19 +94,28 @@ class DigestServer:
     def check(self, request: Request, status: int, now: float) -> Checked:
         """Judge what a request has in answer to a challenge of `status`: Authorization for 401, Proxy-Authorization
         for 407."""
-        checked = self._check(request, status, now)
-        self.counters[f"digest_{checked.outcome.value}"] += 1
-        return checked
+        read = self.read(request, status)
+        return read if isinstance(read, Checked) else self.judge(read, now)
 
-    def _check(self, request: Request, status: int, now: float) -> Checked:
+    def read(self, request: Request, status: int) -> Presented | Checked:
+        """The first half of `check`: whose credentials they say they are, or MISSING or MALFORMED."""
         try:
             params = self._credentials(request, status)
-            if params is None:
-                return Checked(Outcome.MISSING)
-            _check_form(params, request.uri)
+            if params is not None:
+                _check_form(params, request.uri)
+                return Presented(from_wire(params["username"]), request.method, params)
+            checked = Checked(Outcome.MISSING)
         except MalformedMessage as error:
-            return Checked(Outcome.MALFORMED, reason=error.reason)
-        return self._judge(request.method, params, now)
+            checked = Checked(Outcome.MALFORMED, reason=error.reason)
+        return self._counted(checked)
+
+    def judge(self, presented: Presented, now: float) -> Checked:
+        """The second half: whether they are."""
+        return self._counted(self._judge(presented, now))
+
+    def _counted(self, checked: Checked) -> Checked:
+        self.counters[f"digest_{checked.outcome.value}"] += 1
+        return checked
 
     def _credentials(self, request: Request, status: int) -> dict[str, str] | None:
         """Those for this realm (§22.3: a request may have some for others) and an algorithm that was offered."""
@@ -110,12 +128,13 @@ class DigestServer:
                 return {**params, "algorithm": offered}
         return None
 
-    def _judge(self, method: str, params: dict[str, str], now: float) -> Checked:
-        name, algorithm = from_wire(params["username"]), params["algorithm"]
+    def _judge(self, presented: Presented, now: float) -> Checked:
+        name, params = presented.name, presented.params
+        algorithm = params["algorithm"]
         account = self.accounts.find(name)
         decoy = digest(algorithm, f"{self._decoy}:{params['username']}".encode("latin-1"))  # as much for each
         ha1 = decoy if account is None else account.ha1.get(algorithm, decoy)
-        wanted = response_of(algorithm, ha1, method, params)
+        wanted = response_of(algorithm, ha1, presented.method, params)
         right = hmac.compare_digest(params["response"].encode("latin-1"), wanted.encode())
         if not right or account is None or ha1 is decoy:
             return Checked(Outcome.REFUSED, name, reason=_why(account, algorithm))

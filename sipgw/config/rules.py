@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sipgw.config.problems import Location
 from sipgw.config.tables import (
@@ -91,6 +92,18 @@ def _network_is_trusted(tables: Tables) -> Findings:
         risk = f"with schemes = [] whoever reaches {', '.join(open_to)} can act as any user"
         advice = "listen on 127.0.0.1, or write true if that network is trusted"
         yield ("auth", "trust_network"), f"is false, and {risk}; {advice}"
+
+
+def _directory(tables: Tables) -> Findings:
+    users, directory = tables.auth.users, tables.directory
+    if isinstance(users, Path):
+        return
+    if not directory.base:
+        yield ("directory", "base"), f'is missing, and auth.users is {users}; write one like "dc=contoso,dc=com"'
+    host = users.partition("://")[2].rpartition(":")[0].strip("[]")
+    if directory.password_file and users.startswith("ldap:") and directory.ca is None and not is_loopback(host):
+        risk = "the password would cross the network in clear"
+        yield ("directory", "ca"), f"is missing: {risk}; name the authorities for StartTLS, or write ldaps:// with them"
 
 
 def _tls_files(tables: Tables) -> Findings:
@@ -201,6 +214,7 @@ RULES: tuple[Callable[[Tables], Findings], ...] = (
     _pool_pairs,
     _names_can_be_proved,
     _no_schemes,
+    _directory,
     _network_is_trusted,
     _pools_once,
     _addresses_once,

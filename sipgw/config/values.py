@@ -228,6 +228,7 @@ def parse_users(value: object, info: ValidationInfo) -> Path | str:
     """A file of users, or a directory's `ldap://host`, `ldaps://host:636`. Raises ValueError."""
     written = text(value)
     scheme, there, address = written.partition("://")
+    address = address.removesuffix("/")
     if not there:
         path = parse_path(written, info)
         if path is None:
@@ -238,7 +239,7 @@ def parse_users(value: object, info: ValidationInfo) -> Path | str:
     form = "write ldap://host, ldap://host:389 or ldaps://host:636"
     default = ":636" if scheme.lower() == "ldaps" else ":389"
     has_port = re.search(r":[0-9]+\Z", address) and not address.endswith("]")
-    host, port = parse_host_port(address.removesuffix("/") + ("" if has_port else default), written, form)
+    host, port = parse_host_port(address + ("" if has_port else default), written, form)
     return f"{scheme.lower()}://{bracketed(host)}:{port}"
 
 

@@ -25,7 +25,7 @@ def test_help_lists_the_commands_and_hides_the_demo(sipgw: Run) -> None:
     found = sipgw("--help", config=None)
     assert found.status == 0
     names = [line.split()[0] for line in found.out.split("Commands:\n")[1].splitlines()]
-    assert names == ["check", "client", "endpoint", "explain", "pool", "serve"]
+    assert names == ["check", "client", "endpoint", "explain", "pool", "serve", "user"]
 
 
 def test_no_command_shows_the_help(sipgw: Run) -> None:

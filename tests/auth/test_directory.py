@@ -1,0 +1,157 @@
+"""Users in a directory, without one: entries to accounts, and what is kept for how long."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from sipgw.auth.accounts import Account
+from sipgw.observability.log import get_logger
+from sipgw.server import directory as module
+from sipgw.server.directory import Directory, Keeping
+from sipgw.server.directory_entries import Entry, EntryRules, Found, read_entries, read_entry
+from sipgw.server.directory_search import DirectoryError
+
+RULES = EntryRules(("contoso.com",))
+FULL: Entry = {
+    "msRTCSIP-PrimaryUserAddress": ["SIP:Alice@Contoso.com"],
+    "msRTCSIP-UserEnabled": [True],
+    "sAMAccountName": ["alice"],
+    "userPrincipalName": ["alice@corp.contoso.com"],
+    "proxyAddresses": ["SMTP:alice@contoso.com", "SIP:alice@contoso.com", "sip:al@contoso.com"],
+    "userAccountControl": [512],
+}
+
+
+def test_an_entry() -> None:
+    names = ("alice", "alice@corp.contoso.com", "SIP:alice@contoso.com", "sip:al@contoso.com")
+    assert read_entry(FULL, RULES) == Account("sip:alice@contoso.com", names)
+    assert read_entry(FULL, EntryRules(("contoso.com",), "CORP")) == Account(
+        "sip:alice@contoso.com", ("CORP\\alice", *names[1:])
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "enabled"),
+    [
+        ({"msRTCSIP-UserEnabled": ["TRUE"]}, True),
+        ({"msRTCSIP-UserEnabled": [b"TRUE"]}, True),
+        ({"msRTCSIP-UserEnabled": [False]}, False),
+        ({"msRTCSIP-UserEnabled": []}, False),
+        ({"userAccountControl": ["514"]}, False),
+        ({"userAccountControl": ["66048"]}, True),
+        ({"userAccountControl": []}, True),
+        ({"userAccountControl": ["?"]}, True),
+    ],
+)
+def test_enabled(change: Entry, enabled: bool) -> None:
+    account = read_entry({**FULL, **change}, RULES)
+    assert account is not None and account.enabled is enabled
+
+
+@pytest.mark.parametrize("value", [[], [""], ["alice"], ["tel:+1"], ["sip:alice@elsewhere.com"], ["sip:contoso.com"]])
+def test_without_an_address_of_ours(value: list[str]) -> None:
+    entry = {**FULL, "msRTCSIP-PrimaryUserAddress": value}
+    assert read_entries([entry, FULL], RULES).passed_over == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (["00112233445566778899AABBCCDDEEFF"], bytes.fromhex("00112233445566778899aabbccddeeff")),
+        ([b"00112233445566778899AABBCCDDEEFF"], bytes.fromhex("00112233445566778899aabbccddeeff")),
+        ([bytes(range(16))], bytes(range(16))),
+        (["x" * 32], b""),
+        ([], b""),
+    ],
+)
+def test_nt_hashes(value: list[str | bytes], read: bytes) -> None:
+    rules = EntryRules(("contoso.com",), "", "sambaNTPassword")
+    entry = {**FULL, "sambaNTPassword": value}
+    account, other = read_entry(entry, rules), read_entry(entry, RULES)
+    assert account is not None and account.nt_hash == read
+    assert other is not None and other.nt_hash == b""
+    assert "sambaNTPassword" in rules.attributes and "sambaNTPassword" not in RULES.attributes
+
+
+def test_aliases_are_bounded() -> None:
+    entry = {**FULL, "proxyAddresses": [f"sip:a{at}@contoso.com" for at in range(100)]}
+    account = read_entry(entry, RULES)
+    assert account is not None and len(account.names) == 2 + 32
+
+
+class Away:
+    """A directory that can be away, and the time of day as tests say."""
+
+    def __init__(self) -> None:
+        self.there = True
+        self.entries: list[Entry] = [FULL]
+        self.counters: Counter[str] = Counter()
+
+    def read(self) -> Found:
+        if not self.there:
+            raise DirectoryError("ldap://x: away")
+        return read_entries(self.entries, RULES)
+
+    def directory(self, refresh: float = 300.0, keep: float = 3600.0) -> Directory:
+        return Directory(self.read, Keeping(refresh, keep), get_logger(), self.counters)
+
+
+async def test_kept_for_a_time_and_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away()
+    directory = away.directory()
+    clock = [1000.0]
+    monkeypatch.setattr(module, "clock", lambda: clock[0])
+    assert await directory.refresh()
+    away.there = False
+    with capture_logs() as logs:
+        for now, known in ((2000.0, True), (4600.0, True), (4601.0, False), (9000.0, False)):
+            clock[0] = now
+            assert not await directory.refresh()
+            assert (directory.find("alice") is not None) is known
+    assert [line["event"] for line in logs] == [
+        "directory away",
+        "directory away for too long: its users are forgotten",
+    ]
+    away.there = True
+    assert await directory.refresh()
+    assert directory.find("alice") is not None
+    assert away.counters == {"directory_read": 2, "directory_failed": 4}
+
+
+async def test_what_is_not_usable_is_told_by_name() -> None:
+    away = Away()
+    other = {**FULL, "msRTCSIP-PrimaryUserAddress": ["sip:alice2@contoso.com"]}
+    nobody = {**FULL, "msRTCSIP-PrimaryUserAddress": [], "sAMAccountName": ["nobody"]}
+    away.entries = [FULL, other, nobody]
+    directory = away.directory()
+    with capture_logs() as logs:
+        await directory.refresh()
+    assert directory.find("alice@corp.contoso.com") is None  # which of them?
+    assert directory.find("sip:alice@contoso.com") is not None
+    assert [(line["reason"], line["names"]) for line in logs if line["log_level"] == "warning"] == [
+        ("no SIP address here", "nobody"),
+        ("of several users", "alice alice@corp.contoso.com sip:al@contoso.com"),
+    ]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it does not come about")
+
+
+async def test_read_again_and_again() -> None:
+    away = Away()
+    directory = away.directory(refresh=0.01)
+    await directory.start()
+    try:
+        away.entries = []
+        await until(lambda: directory.find("alice") is None)
+        await until(lambda: away.counters["directory_read"] > 3)
+    finally:
+        await directory.close()
