@@ -8,7 +8,6 @@ from tests.e2e.programs import sipgw, write_config
 from tests.e2e.sipp.run import free_port, last_row, listening, sipp
 
 RATE, CALLS = 200, 2000
-SCENARIOS = Path(__file__).parent / "sipp"
 pytestmark = pytest.mark.peer("sipp", "sip-tester")
 
 
@@ -18,14 +17,14 @@ async def test_two_hundred_calls_a_second_are_clean(tmp_path: Path, transport: s
     pool_port, client_port = free_port(), free_port()
     config = write_config(tmp_path, f"{transport}:127.0.0.1:{pool_port}")
     async with (
-        sipp(tmp_path, SCENARIOS / "pool.xml", "-t", mode, "-p", str(pool_port)),
+        sipp(tmp_path, "pool.xml", "-t", mode, "-p", str(pool_port)),
         sipgw("serve", "--config", config) as gateway,
     ):
         await listening(pool_port, transport)
         port = (await gateway.ports())[transport]
         statistics = tmp_path / "client.csv"
         async with sipp(
-            tmp_path, SCENARIOS / "client.xml", "-t", mode, "-p", str(client_port), "-r", str(RATE), "-m", str(CALLS),
+            tmp_path, "client.xml", "-t", mode, "-p", str(client_port), "-r", str(RATE), "-m", str(CALLS),
             "-trace_stat", "-stf", str(statistics), "-timeout", "40s", f"127.0.0.1:{port}",
         ) as client:  # fmt: skip
             status = await client.wait()

@@ -15,7 +15,7 @@ from tests.e2e.faults.scripted import scripted, takes_calls
 from tests.e2e.faults.site import PAIR, change, note, pool, reload, until, write
 from tests.e2e.programs import Program, sipgw
 from tests.e2e.raw_client import RawClient
-from tests.e2e.test_sipp import free_port, last_row, listening, sipp
+from tests.e2e.sipp.run import free_port, last_row, listening, sipp
 
 RATE = 200  # calls per second
 SETUP = 0.05  # seconds that setting up a call takes at most, and

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+SCENARIOS = Path(__file__).parent
+
 
 def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -16,10 +18,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def sipp(folder: Path, scenario: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`sipp` with a scenario, in a folder for its files; ended when the block is left."""
+async def sipp(folder: Path, scenario: str | Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`sipp` with a scenario, by path or by name beside this file; its files go to a folder. Ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        "sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-nostdin", *arguments,
+        "sipp", "-sf", str(SCENARIOS / scenario), "-i", "127.0.0.1", "-nostdin", *arguments,
         cwd=folder, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
