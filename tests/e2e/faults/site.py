@@ -52,6 +52,7 @@ url = "sqlite:gateway.db"
 [limits]
 max_requests_per_source = 0
 max_requests_per_user = 0
+max_delay = 5.0
 [timers]
 first_response = {FIRST_RESPONSE}
 connect = {CONNECT}

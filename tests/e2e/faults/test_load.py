@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.faults.scripted import scripted, takes_calls
-from tests.e2e.faults.site import PAIR, change, note, pool, reload, until, write
+from tests.e2e.faults.site import FIRST_RESPONSE, PAIR, change, note, pool, reload, until, write
 from tests.e2e.programs import Program, sipgw
 from tests.e2e.raw_client import RawClient
 from tests.e2e.sipp.run import free_port, last_row, listening, sipp
@@ -54,6 +54,7 @@ async def gateway_for(
     """A gateway before a pool with servers at these ports; its configuration and its own port."""
     servers = [f"{transport}:127.0.0.1:{port}" for port in ports]
     config = write(folder, pool("pcpool.contoso.com", servers, PAIR), listen=f"'{transport}:127.0.0.1:0'")
+    change(config, f"first_response = {FIRST_RESPONSE}", "first_response = 2.0")  # under load a good server takes its time
     gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
     return gateway, config, (await gateway.ports())[transport]
 
