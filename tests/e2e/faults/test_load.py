@@ -54,7 +54,7 @@ async def gateway_for(
     """A gateway before a pool with servers at these ports; its configuration and its own port."""
     servers = [f"{transport}:127.0.0.1:{port}" for port in ports]
     config = write(folder, pool("pcpool.contoso.com", servers, PAIR), listen=f"'{transport}:127.0.0.1:0'")
-    change(config, f"first_response = {FIRST_RESPONSE}", "first_response = 2.0")  # under load a good server takes its time
+    change(config, f"first_response = {FIRST_RESPONSE}", "first_response = 2.0")  # a good server may be slow
     gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
     return gateway, config, (await gateway.ports())[transport]
 
