@@ -18,6 +18,7 @@ HOP_DELAY = 0.002  # seconds that every message takes at least
 MAX_EVENTS = 400_000  # of one run; more means that something goes on for ever
 _BRANCH = re.compile(rb"^Via:[^\r\n]*?;branch=([^;,\s]+)", re.IGNORECASE | re.MULTILINE)
 _CSEQ = re.compile(rb"^CSeq:\s*\d+\s+(\w+)", re.IGNORECASE | re.MULTILINE)
+_CALL_ID = re.compile(rb"^Call-ID:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
 Transaction = tuple[str, str]  # branch of the top Via, method in CSeq
 
 
@@ -77,6 +78,8 @@ class Network:
         self.answered: dict[Transaction, set[tuple[int, bytes]]] = {}  # final responses that the gateway has sent
         self.acknowledged: set[str] = set()  # branches of ACKs that got through to the gateway
         self.noticed: dict[str, list[float]] = {}  # when a node found a connection of its own reset
+        self.first_final: dict[tuple[str, Transaction], float] = {}  # by who sent it
+        self.byes: dict[tuple[str, Transaction], str] = {}  # Call-IDs of BYEs, by who sent them
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
 
@@ -175,7 +178,11 @@ class Network:
     # what went over it
 
     def _note_sent(self, source: Node, data: bytes) -> None:
+        if data.startswith(b"SIP/2.0 ") and int(data[8:11]) >= 200:
+            self.first_final.setdefault((source.name, _transaction(data)), self.now)
         if source.name != "gateway":
+            if data.startswith(b"BYE "):
+                self.byes[source.name, _transaction(data)] = _found(_CALL_ID, data)
             return
         if data.startswith(b"CANCEL "):
             branch = _transaction(data)[0]
@@ -193,6 +200,10 @@ class Network:
 
 
 def _transaction(data: bytes) -> Transaction:
-    branch, method = _BRANCH.search(data), _CSEQ.search(data)
-    assert branch is not None and method is not None, data
-    return branch[1].decode(), method[1].decode()
+    return _found(_BRANCH, data), _found(_CSEQ, data)
+
+
+def _found(pattern: re.Pattern[bytes], data: bytes) -> str:
+    found = pattern.search(data)
+    assert found is not None, data
+    return found[1].decode()

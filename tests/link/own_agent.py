@@ -12,7 +12,7 @@ from sipgw.transaction.timers import TimerValues
 from tests.harness import DOMAIN, GATEWAY
 from tests.link import plays
 from tests.link.network import Network
-from tests.link.record import NONE, Record
+from tests.link.record import NONE, Heard, Record
 from tests.link.stacks import StackNode
 from tests.link.tiny_agent import Step
 
@@ -49,7 +49,8 @@ class AgentNode(StackNode):
     def on_request(self, transaction: ServerTransaction, dialog: Dialog | None, now: float) -> None:
         request = transaction.request
         sequence = request.first("cseq") or ""
-        self.record.heard[transaction.method, request.call_id, sequence, request.from_tag, request.to_tag] += 1
+        what = transaction.method, request.call_id, sequence, request.from_tag, request.to_tag
+        self.record.heard.append(Heard(what, request.via.branch, now))
         status = plays.read(request.first(plays.HEADER) or "", self.name).status or 480
         if dialog is not None:
             if transaction.method == "BYE":

@@ -1,6 +1,5 @@
 """What an agent on the network writes down of itself."""
 
-from collections import Counter
 from typing import NamedTuple
 
 NONE = 0  # the status of an outcome that is no response
@@ -13,16 +12,26 @@ class Outcome(NamedTuple):
     when: float
 
 
-class Record:
-    """`outcomes` has, by label, every end of each request: one, if all is well. `branches` tells whose they are.
+class Heard(NamedTuple):
+    """A request that came up to a user: `what` begins with method, Call-ID and CSeq."""
 
-    `heard` counts the requests that came up to the user, by method, Call-ID, CSeq and tags.
-    """
+    what: tuple[str, ...]
+    branch: str
+    when: float
+
+    @property
+    def request(self) -> tuple[str, ...]:
+        """What all copies have in common, whoever has forwarded them."""
+        return self.what[:3]
+
+
+class Record:
+    """`outcomes` has, by label, every end of each request: one, if all is well. `branches` tells whose they are."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, list[Outcome]] = {}
         self.branches: dict[str, tuple[str, str]] = {}
-        self.heard: Counter[tuple[str, ...]] = Counter()
+        self.heard: list[Heard] = []
 
     def asks(self, label: str, branch: str = "", method: str = "") -> None:
         """A request goes out; `branch` is "" where the user does not know it."""

@@ -13,6 +13,7 @@ from sipgw.transaction.server import ServerTransaction
 from sipgw.transaction.stack import Stack
 from tests.harness import GATEWAY, default_endpoint, default_pool, make_engine
 from tests.link.network import Connection, Network, Node
+from tests.link.record import Heard
 
 
 class StackNode:
@@ -109,13 +110,15 @@ class StackNode:
 
 
 class Gateway(StackNode):
-    """The engine under test. `heard` is what its transaction user was told, and how often."""
+    """The engine under test. `heard` are the requests that came up to its transaction user, `finals` how often the user
+    of each client transaction was told that it is over."""
 
     def __init__(self, net: Network, transport: str, servers: list[Server], store_delay: float) -> None:
         self.engine = make_engine([default_pool(*servers)], [default_endpoint()])
         super().__init__(net, "gateway", GATEWAY, 5060, transport, self.engine)
         self._store_delay = store_delay
-        self.heard: Counter[tuple[Any, ...]] = Counter()
+        self.heard: list[Heard] = []
+        self.finals: Counter[str] = Counter()
         self.engine.layer.user = _HeardRequests(self.engine.layer.user, self.heard)
         self._count_responses()
 
@@ -123,7 +126,7 @@ class Gateway(StackNode):
         layer, plain = self.engine.layer, self.engine.layer.send_request
 
         def counted(user: ClientUser, *arguments: Any, **more: Any) -> ClientTransaction:
-            return plain(_HeardResponses(user, self.heard), *arguments, **more)
+            return plain(_HeardResponses(user, self.finals), *arguments, **more)
 
         setattr(layer, "send_request", counted)  # noqa: B010
 
@@ -139,14 +142,16 @@ class Gateway(StackNode):
 
 
 class _HeardRequests:
-    """Stands before the proxy core and counts."""
+    """Stands before the proxy core and takes notes."""
 
-    def __init__(self, user: TransactionUser, heard: Counter[tuple[Any, ...]]) -> None:
+    def __init__(self, user: TransactionUser, heard: list[Heard]) -> None:
         self._user = user
         self._heard = heard
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
-        self._heard["request", transaction.key[0], transaction.method] += 1
+        request, branch = transaction.request, transaction.key[0]
+        what = transaction.method, request.call_id, request.first("cseq") or "", branch
+        self._heard.append(Heard(what, branch, now))
         self._user.on_request(transaction, now)
 
     def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
@@ -159,15 +164,15 @@ class _HeardRequests:
 class _HeardResponses:
     """Stands before a response context and counts final outcomes."""
 
-    def __init__(self, user: ClientUser, heard: Counter[tuple[Any, ...]]) -> None:
+    def __init__(self, user: ClientUser, finals: Counter[str]) -> None:
         self._user = user
-        self._heard = heard
+        self._finals = finals
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if response.status >= 300 or (response.status >= 200 and transaction.method != "INVITE"):
-            self._heard["final", transaction.key] += 1
+            self._finals[transaction.key] += 1
         self._user.on_response(transaction, response, now)
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
-        self._heard["final", transaction.key] += 1
+        self._finals[transaction.key] += 1
         self._user.on_failure(transaction, reason, now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.harness import CONTACT_OBJECT, DOMAIN, GATEWAY
 from tests.link import plays
 from tests.link.network import Connection, Network, Node
-from tests.link.record import NONE, Record
+from tests.link.record import NONE, Heard, Record
 from tests.link.tiny_transactions import LONG, T1, T2, Text, TinyClient, TinyLayer, TinyServer, Way
 
 RING_AFTER = 0.05  # seconds until a party that does not answer at once rings
@@ -160,7 +160,8 @@ class TinyAgent:
     def on_request(self, server: TinyServer) -> None:
         request = server.request
         tags = request.tag("from"), request.tag("to")
-        self.record.heard[server.method, request.get("call-id"), request.get("cseq"), *tags] += 1
+        what = (server.method, request.get("call-id"), request.get("cseq"), *tags)
+        self.record.heard.append(Heard(what, request.branch, self.net.now))
         if server.method == "CANCEL":
             self.cancelled(server)
         elif tags[1]:
