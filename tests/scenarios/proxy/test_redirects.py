@@ -223,7 +223,6 @@ def test_a_redirect_is_not_followed_when_a_neighbour_declined(following: World, 
     carol.nothing()
 
 
-# bug: E8
 @pytest.mark.parametrize("failing", ["503", "refused"])
 def test_after_a_decline_no_further_server_of_a_pool_is_tried(following: World, failing: str) -> None:
     """§16.7 item 5: no new branch after 6xx, and the next server would be one."""

@@ -199,7 +199,7 @@ def test_the_same_request_by_two_ways_is_carried_out_once(world: World, bob: Par
 
 def test_two_users_with_the_same_call_id_are_not_one_request(world: World, transport: str) -> None:
     """pidgin-sipe takes its random numbers from the time of day: two that start in one second choose the same ones."""
-    for name in ("bob", "carol"):  # bug: D7
+    for name in ("bob", "carol"):
         party = world.phone(name, transport, host="198.51.100.30")
         request = party.register(call_id="same").encode().replace(f";tag={name}-tag".encode(), b";tag=same")
         party >> request

@@ -216,7 +216,7 @@ def test_all_flows_fail(world: World, alice: Party) -> None:
     for party in (second, first):
         party >> reply(party << "INVITE", 430)
         party << "ACK"
-    alice.fail_call(480)  # bug: D8
+    alice.fail_call(480)
 
 
 def test_nobody_dials_a_flow(world: World, alice: Party) -> None:
