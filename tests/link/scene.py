@@ -56,7 +56,7 @@ class Play:
     def _add(self, name: str, user: str, host: str, port: int, *, own: bool) -> None:
         net, transport = self.net, self.scene.transport
         if own:
-            self.agents[name] = AgentNode(net, name, user, host, port, transport, self.scene.seed)
+            self.agents[name] = AgentNode(net, name, user, host, port, transport, 2 * self.scene.seed + (name in POOLS))
         else:
             self.agents[name] = TinyAgent(net, name, user, host, port, transport)
 

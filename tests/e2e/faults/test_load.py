@@ -119,8 +119,8 @@ async def test_a_server_that_rolls_under_load_costs_nothing(tmp_path: Path) -> N
         change(config, "servers = ", f"{drained}servers = ")
         await reload(gateway)
         meant = calls_to(gateway, ports[0])
-        await until(lambda: calls_to(gateway, ports[1]) > RATE * CALL)  # those of before have ended by now
-        first.terminate()
+        await until(lambda: calls_to(gateway, ports[1]) > RATE * CALL)
+        first.send_signal(signal.SIGUSR1)  # it ends when the calls of before have
         await first.wait()
         await server(stack, tmp_path, "tcp", ports[0])
         assert calls_to(gateway, ports[0]) == meant, "drained: nothing new"

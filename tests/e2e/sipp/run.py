@@ -33,16 +33,17 @@ async def sipp(folder: Path, scenario: str | Path, *arguments: str) -> AsyncIter
 
 
 async def listening(port: int, transport: str) -> None:
-    """Wait until something has the port."""
-    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    """Wait until something takes what comes to the port; ended connections may hold it before that."""
+    table, state = ("udp", "07") if transport == "udp" else ("tcp", "0A")
     async with asyncio.timeout(10):
-        while True:
-            with socket.socket(socket.AF_INET, kind) as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    return
-            await asyncio.sleep(0.05)
+        while not any(local == f"0100007F:{port:04X}" and now == state for local, now in _sockets(table)):
+            await asyncio.sleep(0.02)
+
+
+def _sockets(table: str) -> list[tuple[str, str]]:
+    """Local address and state of each IPv4 socket, as proc(5) has them."""
+    rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    return [(row[1], row[3]) for row in rows]
 
 
 def last_row(path: Path) -> dict[str, str]:
