@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from sipgw.auth.gate import Gate
 from sipgw.core.admission import Admission, Rates
 from sipgw.core.aliases import Aliases, Shown
+from sipgw.core.entrance import Entrance
 from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
 from sipgw.core.flow_token import FlowTokens
 from sipgw.core.health import Health, HealthSettings
@@ -34,8 +36,8 @@ OVERLOAD_LOG = 10.0  # seconds between log lines about it
 @dataclass(frozen=True)
 class EngineSettings:
     """What the engine needs to know of the configuration. `domains` in lower case; `secret` at least 16 random bytes,
-    the same after a restart; `first_response` in seconds; `wall_offset` added to the clock gives the time of day,
-    None for no Date."""
+    the same after a restart; `realm` is Digest's; `first_response` in seconds; `wall_offset` added to the clock gives
+    the time of day, None for no Date."""
 
     fqdn: str
     domains: frozenset[str]
@@ -53,6 +55,7 @@ class EngineSettings:
     verbose: bool = True
     recurse: bool = False
     wall_offset: float | None = None
+    realm: str = ""
     rates: Rates = field(default_factory=Rates)
     reach: Reach = field(default_factory=Reach)
     health: HealthSettings = field(default_factory=HealthSettings)
@@ -71,9 +74,18 @@ class Sizes:
 
 
 class Engine(Stack):
-    """`receive`, `handle_timers` and the reports of the shell each return the outputs to perform, in order."""
+    """`receive`, `handle_timers` and the reports of the shell each return the outputs to perform, in order.
 
-    def __init__(self, settings: EngineSettings, registry: Registry, listeners: list[Listener], random: Random) -> None:
+    `gate` is what everybody has to pass who is no server; None where the network is trusted. `use_gate` sets it.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        registry: Registry,
+        listeners: list[Listener],
+        random: Random,
+    ) -> None:
         overloaded = (diagnostics(OVERLOADED, settings.fqdn), f"Retry-After: {BUSY_RETRY_AFTER}")
         super().__init__(
             TransactionLayer(settings.timers, random, settings.max_transactions, overloaded),
@@ -88,6 +100,7 @@ class Engine(Stack):
         self.health = Health(settings.health)
         self.health.counters = self.counters
         self.aliases = Aliases()
+        self.gate: Gate | None = None
         self._build(settings, registry, listeners)
 
     def _build(self, settings: EngineSettings, registry: Registry, listeners: list[Listener]) -> None:
@@ -105,11 +118,25 @@ class Engine(Stack):
         self.proxy.aliases, self.proxy.shown = self.aliases, settings.shown
         self._registration = self._build_registration(settings, registry)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
+        self._settings = settings
+        self.use_gate(self.gate)
         self.layer.user = self.proxy
         asking = Asking(settings.fqdn, self.proxy.sent_by, settings.first_response)
         self._prober = Prober(self.layer, registry, servers, self.health, asking, self._random)
         self.admission = Admission(settings.rates, settings.trusted, self.counters, self.router.trusted_names)
         self.layer.admits = self.admission.admits
+
+    def use_gate(self, gate: Gate | None) -> None:
+        """Let in from now on whom this gate lets in. Who has signed in by the one before stays so."""
+        if gate is not None and self.gate is not None and gate is not self.gate:
+            gate.take_over(self.gate)
+        self.gate = gate
+        settings = self._settings
+        if gate is None:
+            self.layer.seal = self.layer.hears = self.proxy.entrance = None
+            return
+        self.layer.seal, self.layer.hears = gate.seal, gate.hears
+        self.proxy.entrance = Entrance(self.proxy, gate, settings.realm, settings.fqdn, settings.wall_offset)
 
     def _build_registration(self, settings: EngineSettings, registry: Registry) -> Registration:
         registrar = Registrar(self.location, settings.registrar)
@@ -118,7 +145,11 @@ class Engine(Stack):
         return Registration(self.proxy, registrar, self.location, registry, settings.domains, granting)
 
     def reconfigure(
-        self, settings: EngineSettings, registry: Registry, listeners: list[Listener], now: float
+        self,
+        settings: EngineSettings,
+        registry: Registry,
+        listeners: list[Listener],
+        now: float,
     ) -> list[Output]:
         """Go by another configuration from now on. Calls and registrations under way, and all state, go on as they are.
 
@@ -160,6 +191,8 @@ class Engine(Stack):
         """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
         self.location.connection_lost(flow.cid)
         self.aliases.lost(flow.cid)
+        if self.gate is not None:
+            self.gate.connection_lost(flow)
         return super().connection_lost(flow, hop, reason, now)
 
     def resolved(self, answer: Answer, now: float) -> list[Output]:

@@ -199,7 +199,7 @@ def test_wrong_servers(tmp_path: Path, written: object, text: str) -> None:
         ),
         ("store", "url", "gw.db", '"gw.db" is not a store; write sqlite:FILE'),
         ("store", "path", "gw.db", "there is no such key; the keys here are url"),
-        ("auth", "schemes", ["ntlm"], "sign-in schemes arrive with a later release; write []"),
+        ("auth", "schemes", "ntlm", 'is "ntlm"; write an array in [ ]'),
         ("auth", "trust_network", "yes", 'is "yes"; write true or false'),
         ("admin", "listen", "8060", '"8060" has no port; write host:port'),
         ("log", "level", "loud", 'is "loud"; write "debug", "info", "warning" or "error"'),
@@ -233,6 +233,13 @@ def test_wrong_values(tmp_path: Path, table: str, key: str, value: object, text:
 )
 def test_wrong_peers(tmp_path: Path, peer: str, text: str) -> None:
     assert problems(tmp_path, gateway={"trusted_peers": [peer]}) == [f"gateway.trusted_peers[0]: {text}"]
+
+
+def test_kerberos_needs_a_keytab(tmp_path: Path) -> None:
+    need = 'is missing, and auth.schemes has "kerberos"; name the file with the key of sip/sipgw.contoso.com'
+    assert problems(tmp_path, auth={"schemes": ["kerberos"]}) == [f"auth.keytab: {need}"]
+    (tmp_path / "gw.keytab").touch()
+    assert config(tmp_path, auth={"schemes": ["kerberos"], "keytab": "gw.keytab"}).auth.schemes == ("kerberos",)
 
 
 def test_peers_are_networks_or_names(tmp_path: Path) -> None:

@@ -3,27 +3,15 @@
 Who the request says that it is from has to be compared with the account by whoever lets it in.
 """
 
-from dataclasses import dataclass
 from math import ceil
 
 from sipgw.auth.accounts import Account, key_of
+from sipgw.auth.answer import Answer
 from sipgw.auth.digest_server import Checked, DigestServer, Outcome, Presented
 from sipgw.auth.lockout import Lockout
 from sipgw.message.message import Request
 
 UNCHALLENGED = frozenset({"ACK", "CANCEL"})  # §22.1: they cannot be sent again with credentials
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a request gets that is not let in: `headers` are whole lines. `reason` and `name`, the user name that was
-    given, are for the log; `failed` says that a sign-in failed."""
-
-    status: int
-    headers: tuple[str, ...] = ()
-    reason: str = ""
-    name: str = ""
-    failed: bool = False
 
 
 class DigestGate:
@@ -32,6 +20,14 @@ class DigestGate:
     def __init__(self, server: DigestServer, lockout: Lockout) -> None:
         self._server = server
         self._lockout = lockout
+
+    def challenges(self, status: int, now: float) -> tuple[str, ...]:
+        """Header lines that ask for Digest."""
+        return tuple(self._server.challenges(status, now))
+
+    def take_over(self, other: "DigestGate") -> None:
+        """Nonces that are out stay good after a change of configuration."""
+        self._server.take_over(other._server)
 
     def judge(self, request: Request, source: str, now: float) -> Account | Answer:
         """The account that a request has proved, or how to answer it. `source` is the address that it came from. Not

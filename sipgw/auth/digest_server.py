@@ -82,6 +82,10 @@ class DigestServer:
         self._opaque = f"{random.getrandbits(64):016x}"
         self._decoy = f"{random.getrandbits(128):032x}"
 
+    def take_over(self, other: "DigestServer") -> None:
+        """Heed what another server of ours has given out."""
+        self._nonces, self._opaque, self._decoy = other._nonces, other._opaque, other._decoy
+
     def challenges(self, status: int, now: float, stale: bool = False) -> list[str]:
         """Header lines for a 401 or 407, one for each algorithm, the preferred one first (RFC 8760 §2.3)."""
         told = f'realm={quote(self.settings.realm)}, nonce="{self._nonces.make(now)}", opaque="{self._opaque}"'

@@ -80,9 +80,10 @@ def _one_worker(tables: Tables) -> Findings:
         yield ("gateway", "workers"), f"is {tables.gateway.workers}; several arrive with a later release, write 1"
 
 
-def _no_schemes(tables: Tables) -> Findings:
-    if tables.auth.schemes:
-        yield ("auth", "schemes"), "sign-in schemes arrive with a later release; write []"
+def _keytab(tables: Tables) -> Findings:
+    if "kerberos" in tables.auth.schemes and tables.auth.keytab is None:
+        need = f'auth.schemes has "kerberos"; name the file with the key of sip/{tables.gateway.fqdn}'
+        yield ("auth", "keytab"), f"is missing, and {need}"
 
 
 def _network_is_trusted(tables: Tables) -> Findings:
@@ -213,7 +214,7 @@ RULES: tuple[Callable[[Tables], Findings], ...] = (
     _tls_files,
     _pool_pairs,
     _names_can_be_proved,
-    _no_schemes,
+    _keytab,
     _directory,
     _network_is_trusted,
     _pools_once,

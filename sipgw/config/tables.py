@@ -83,7 +83,13 @@ class Auth(Table):
         "SHA-256",
         "SHA-512-256",
     )
+    keytab: OptionalFile = None
     trust_network: bool = False
+    max_challenges: Annotated[int, Field(ge=4, le=1000)] = 16
+    clock_skew: Annotated[float, Field(ge=1, le=86_400)] = 900.0
+    association_lifetime: Annotated[float, Field(ge=1, le=86_400)] = 28_800.0
+    association_idle: Annotated[float, Field(ge=1, le=86_400)] = 3_600.0
+    max_associations: Count = 100_000
 
     _read = field_validator("users", mode="plain")(parse_users)
 

@@ -39,19 +39,20 @@ def forwarded_copy(
     names = _VIA + [_RECORD_ROUTE] * len(record_routes) + request.names
     hops, breadth = limits
     if hops is None:
-        _append(lines, names, "Max-Forwards: 70", "max-forwards")
+        append(lines, names, "Max-Forwards: 70", "max-forwards")
     else:
         lines[names.index("max-forwards")] = f"Max-Forwards: {hops - 1}"
     if "max-breadth" in request.index:
         lines[names.index("max-breadth")] = f"Max-Breadth: {breadth}"
     else:
-        _append(lines, names, f"Max-Breadth: {breadth}", "max-breadth")
+        append(lines, names, f"Max-Breadth: {breadth}", "max-breadth")
     if stream and "content-length" not in request.index:
-        _append(lines, names, f"Content-Length: {len(request.body)}", "content-length")
+        append(lines, names, f"Content-Length: {len(request.body)}", "content-length")
     return Request(request.method, request.uri if uri is None else uri, lines, names, request.body)
 
 
-def _append(lines: list[str], names: list[str], line: str, name: str) -> None:
+def append(lines: list[str], names: list[str], line: str, name: str) -> None:
+    """Add a header line at the end."""
     lines.append(line)
     names.append(name)
 

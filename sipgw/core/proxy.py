@@ -5,11 +5,13 @@ from typing import Protocol
 
 from sipgw.core.aliases import Aliases, Shown
 from sipgw.core.branch import Branch
+from sipgw.core.entrance import Entrance
 from sipgw.core.failures import BUSY_RETRY_AFTER, Failure, diagnostics
 from sipgw.core.flow_token import FlowTokens, write_side
 from sipgw.core.forwarding import (
     DIALOG_FORMING,
     Limits,
+    append,
     fingerprint,
     forwarded_copy,
     push_route,
@@ -21,7 +23,7 @@ from sipgw.core.probing import retry_after
 from sipgw.core.response_context import ResponseContext
 from sipgw.core.routing import Route, Router, Target
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import OURS, Flow, Hop, Log, Send
+from sipgw.events import OURS, Flow, Hop, Log
 from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -48,7 +50,8 @@ class Proxy:
 
     `verbose` turns the informational log line of every dialog-forming request on. `first_response` is how many
     seconds a pool server has for its first answer before the next one is tried. `recurse` has the contacts of a 3xx
-    tried instead of handed to the caller. `shown` says towards whom a certificate of ours is shown.
+    tried instead of handed to the caller. `shown` says towards whom a certificate of ours is shown. `entrance` is None
+    where the network is trusted.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Proxy:
         self.router = router
         self.health = health
         self.local: LocalServer
+        self.entrance: Entrance | None = None
         self.counters: Counter[str] = Counter()
         self.verbose = True
         self.recurse = False
@@ -88,13 +92,20 @@ class Proxy:
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         if transaction.flow.names:
             self.aliases.learn(transaction.request.via, transaction.flow)
+        self._go_on(transaction, now, entering=self.entrance is not None and transaction.method != "CANCEL")
+
+    def _go_on(self, transaction: ServerTransaction, now: float, entering: bool) -> None:
         try:
-            self._dispatch(transaction, now)
+            if not entering or (self.entrance is not None and self.entrance.passes(transaction, now)):
+                self._dispatch(transaction, now)
         except (MalformedMessage, Refused) as error:
             self.refuse(transaction, error, now)
 
     def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
         """The ACK to a 2xx has no transaction and gets no answer: it is forwarded or dropped (§16.11, §17.1)."""
+        if self.entrance is not None and not self.entrance.passes_ack(ack, flow, now):
+            self.counters["ack_dropped"] += 1
+            return
         route = self._route_of_ack(ack, flow, now)
         try:
             limits = Limits(hops_left(ack), breadth_left(ack))
@@ -111,7 +122,7 @@ class Proxy:
         copy = forwarded_copy(ack, target.uri, via, [], limits, hop.transport != "UDP")
         if "route" in ack.index:
             suit_strict_router(copy)
-        self.layer.out.append(Send(copy.encode(), hop))
+        self.layer.send(copy, hop)
 
     def _route_of_ack(self, ack: Request, flow: Flow, now: float) -> Route:
         if "route" not in ack.index and ";lr" not in ack.uri:
@@ -179,7 +190,7 @@ class Proxy:
         key = self.layer.new_branch() + context.loop_mark
         sent_by = self.sent_by(hop)
         copy, to = self._copy(request, source, target, hop, via_line(hop.transport, sent_by, key), context)
-        data = copy.encode()
+        data = self.layer.encoded(copy, to)
         if len(data) > LARGE and hop.transport == "UDP" and self._takes_stream(hop, now):
             branch.detour(Hop("TCP", hop.host, hop.port))
             return self.forward(context, request, source, branch, now)
@@ -196,7 +207,7 @@ class Proxy:
             hop = target.hops[0]
             via = via_line(hop.transport, self.sent_by(hop), self.layer.new_branch() + context.loop_mark)
             copy, to = self._copy(transaction.request, transaction.flow, target, hop, via, context)
-            self.layer.out.append(Send(copy.encode(), to))
+            self.layer.send(copy, to)
         transaction.abandon(now)
 
     def _copy(
@@ -216,6 +227,8 @@ class Proxy:
         if hop.transport == "TLS":
             via, to = self._both_ways(via, hop)
         copy = forwarded_copy(request, target.uri, via, record_routes, context.limits, hop.transport != "UDP")
+        if context.identity and (target.pool is not None or target.member_of is not None):
+            append(copy.lines, copy.names, f"P-Asserted-Identity: <{context.identity}>", "p-asserted-identity")
         if target.route:
             push_route(copy, target.route)
         if target.route or "route" in request.index:
@@ -257,7 +270,7 @@ class Proxy:
         """§16.10: answered here, then carried to every branch. With nothing to cancel 481: we hold state for every
         INVITE that we forward, so one that we do not know was never ours to forward either."""
         invite = self.layer.find_cancelled(transaction.request)
-        if invite is None:
+        if invite is None or not self._may_cancel(transaction, invite):
             self.answer(transaction, 481, now)
             return
         context = invite.user
@@ -269,6 +282,9 @@ class Proxy:
             context.cancel(now, tuple(f"Reason: {value}" for value in reasons))
         elif self._stop_waiting(invite):
             self.answer(invite, 487, now)
+
+    def _may_cancel(self, cancel: ServerTransaction, invite: ServerTransaction) -> bool:
+        return self.entrance is None or self.entrance.may_cancel(cancel.flow, invite.flow)
 
     # names
 
@@ -285,7 +301,7 @@ class Proxy:
         waiting = self._waiting.pop(destination, [])
         self._waiting_count -= len(waiting)
         for transaction in waiting:
-            self.on_request(transaction, now)
+            self._go_on(transaction, now, entering=False)
 
     def _stop_waiting(self, invite: ServerTransaction) -> bool:
         for waiting in self._waiting.values():

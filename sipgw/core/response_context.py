@@ -38,6 +38,7 @@ class ResponseContext:
         "_request",
         "_seen",
         "_server",
+        "identity",
         "limits",
         "loop_mark",
         "route",
@@ -47,6 +48,7 @@ class ResponseContext:
         self._proxy = proxy
         self._server = server
         self._request: Request = server.request
+        self.identity = server.identity
         self.route = route
         self.limits = limits
         self.loop_mark = loop_mark

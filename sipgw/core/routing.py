@@ -107,6 +107,12 @@ class Router:
         self._tokens = tokens
         self._pools = {checksum(pool.fqdn): pool for pool in registry.pools}
         self.trusted_names = settings.trusted_names | {pool.fqdn for pool in registry.pools}
+        self._datagram_servers = {
+            (server.host, server.port)
+            for pool in registry.pools
+            for server in pool.servers
+            if server.transport == "UDP"
+        }
         self.flows: dict[int, Flow] = {}
         self._locator = locator
         self._servers = servers
@@ -394,6 +400,11 @@ class Router:
 
     def trusts(self, flow: Flow) -> bool:
         return is_trusted(flow, self._settings.trusted, self.trusted_names)
+
+    def is_server(self, flow: Flow) -> bool:
+        """Whether a peer is a server, which proves nothing by signing in: one that is trusted, that we have dialled, or
+        whose datagrams come from where the configuration has a pool's server."""
+        return flow.listener is None or (flow.host, flow.port) in self._datagram_servers or self.trusts(flow)
 
 
 _NOT_LOCATED = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}

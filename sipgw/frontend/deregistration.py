@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sipgw.core.gruu import aor_uri
 from sipgw.core.location import Binding, Subscription
-from sipgw.events import Flow, Log, Send
+from sipgw.events import Flow, Log
 from sipgw.message.build import new_request
 from sipgw.message.message import Request, Response
 from sipgw.transaction.client import ClientTransaction
@@ -41,7 +41,7 @@ class Deregistration:
         branch = layer.new_branch()
         request = _notification(binding, subscription, flow, sent_by, branch)
         if subscription.best_effort:
-            layer.out.append(Send(request.encode(), flow))
+            layer.send(request, flow)
         elif self._unanswered < MAX_UNANSWERED:
             self._unanswered += 1
             layer.send_request(self, request, branch, flow, now, sent_by=sent_by)

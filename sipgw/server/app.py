@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sipgw.config import Config, ConfigError
 from sipgw.core.admission import Rates
@@ -28,6 +28,9 @@ from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
 from sipgw.server.tls import TlsContexts, TlsError, tls_settings
 from sipgw.transaction.timers import TimerValues
+
+if TYPE_CHECKING:
+    from sipgw.server.sign_in import SignIn
 
 DRAIN, DRAIN_STEP = 5.0, 0.05  # seconds that transactions get to finish after SIGTERM, and between looks
 FILES_POLL = 0.5  # seconds between looks for endpoints changed by the command line, and for new certificates
@@ -51,6 +54,7 @@ class GatewayApp:
         self.store: Store
         self._tls: TlsContexts
         self._watch: CertificateWatch
+        self._sign_in: SignIn | None = None
 
     async def start(self) -> None:
         """Open the store, bind, listen. Raises OSError or StoreError with a text for the operator."""
@@ -63,6 +67,7 @@ class GatewayApp:
             self.listeners = _listeners(ears)
             self._tls = TlsContexts(tls_settings(config))
             self.engine = self._build_engine()
+            await self._use_sign_in(await self._read_users(config))
             self.shell = self._build_shell()
         except BaseException:
             for ear in ears:
@@ -82,6 +87,23 @@ class GatewayApp:
         engine = Engine(settings, self.registry, self.listeners, SystemRandom())
         engine.load_bindings(shifted(row, -offset) for row in self.store.load_bindings(time.time()))
         return engine
+
+    async def _read_users(self, config: Config) -> "SignIn | None":
+        """Who may sign in by a configuration; None where the network is trusted. Raises ConfigError or OSError."""
+        if not config.auth.schemes:
+            return None
+        from sipgw.server.sign_in import SignIn
+
+        lockout = self._sign_in.lockout if self._sign_in is not None else None
+        sign_in = SignIn(config, self._log, self.engine.counters, _clock_offset(), lockout)
+        await sign_in.users.start()
+        return sign_in
+
+    async def _use_sign_in(self, sign_in: "SignIn | None") -> None:
+        before, self._sign_in = self._sign_in, sign_in
+        self.engine.use_gate(sign_in.gate if sign_in is not None else None)
+        if before is not None:
+            await before.users.close()
 
     def _build_shell(self) -> Shell:
         config = self._config
@@ -108,6 +130,8 @@ class GatewayApp:
         while True:
             now = asyncio.get_running_loop().time()
             self._watch.look(now)
+            if self._sign_in is not None:
+                self._sign_in.users.look()
             self._running.look(self._config, self.listeners, self.engine.health, now)
             await asyncio.sleep(FILES_POLL)
             version = self.store.data_version()
@@ -131,18 +155,22 @@ class GatewayApp:
         try:
             config = again(self._config)
             tls = TlsContexts(tls_settings(config))
-            added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
-            ears = bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
+            sign_in = await self._read_users(config)
         except ConfigError as error:
             return error.problems
-        except TlsError as error:
+        except (TlsError, OSError) as error:
             return [f"{self._config.source}: {error}"]
+        try:
+            added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
+            ears = bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
         except OSError as error:
+            if sign_in is not None:
+                await sign_in.users.close()
             return [f"{self._config.source}: gateway.listen: {error}"]
-        await self._take(config, ears, tls)
+        await self._take(config, ears, tls, sign_in)
         return []
 
-    async def _take(self, config: Config, ears: list[Ears], tls: TlsContexts) -> None:
+    async def _take(self, config: Config, ears: list[Ears], tls: TlsContexts, sign_in: "SignIn | None") -> None:
         self._tls = tls
         self.shell.use_tls(tls)
         self._watch.follow(tls)
@@ -154,9 +182,10 @@ class GatewayApp:
         registry.replace_stored(self.store.load_endpoints())
         await self.shell.listen(ears)
         self.shell.limits = shell_limits(config)
-        settings = engine_settings(config, self.store.secret())
+        settings = engine_settings(config, self.store.secret(), _clock_offset())
         now = asyncio.get_running_loop().time()
         self.shell.perform(self.engine.reconfigure(settings, registry, listeners, now))
+        await self._use_sign_in(sign_in)
         self.shell.batch_done()
         self.shell.unlisten(gone)
         self._config, self.registry, self.listeners = config, registry, listeners
@@ -179,6 +208,8 @@ class GatewayApp:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
         await self.shell.close()
+        if self._sign_in is not None:
+            await self._sign_in.users.close()
         self._running.close()
         self.store.close()
 
@@ -229,6 +260,7 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
         recurse=config.gateway.recurse_redirects,
         verbose=config.log.level in ("debug", "info"),
         wall_offset=wall_offset,
+        realm=config.gateway.domains[0],
     )
 
 
@@ -294,6 +326,10 @@ async def serve(config: Config) -> int:
     wishes = _take_signals()  # before anybody can know that we run
     try:
         await app.start()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("cannot start", reason=problem)
+        return 1
     except (OSError, StoreError) as error:  # ssl.SSLError is an OSError
         log.error("cannot start", reason=str(error))
         return 1

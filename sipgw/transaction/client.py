@@ -183,7 +183,7 @@ class ClientTransaction(Deadlines):
         self.user.on_response(self, response, now)
 
     def ack_and_pass(self, response: Response, now: float) -> None:
-        self._data = ack_for(self.request, response).encode()
+        self._data = self._layer.encoded(ack_for(self.request, response), self.to)
         self._send(self._data)
         self._linger(max(self._layer.values.long, 32.0), now)  # Timer D: whatever our own T1, the peer's may be longer
         self.user.on_response(self, response, now)

@@ -43,7 +43,9 @@ class TransactionLayer:
     `max_transactions` bounds server transactions; a new request beyond it is answered 503 without state and counted as
     "refused". `random` supplies tags and branches. `flows` maps the id of every live connection to its flow. `admits`
     is asked about every request that would get a transaction; those that it turns down are answered in the same way.
-    `endpoint` tells that responses end here, so that one with a further Via is not for us.
+    `endpoint` tells that responses end here, so that one with a further Via is not for us. `seal` is handed every
+    message before it is encoded, to sign it where its receiver wants that; `hears` is asked about every message
+    received, and what it turns down is as if it had never come.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class TransactionLayer:
         self._unmerged: dict[tuple[str, ...], ServerTransaction] = {}
         self.flows: dict[int, Flow] = {}
         self.endpoint = False
+        self.seal: Callable[[Request | Response, Flow | Hop], None] | None = None
+        self.hears: Callable[[Request | Response, Flow, float], bool] | None = None
 
     def reconfigure(self, values: TimerValues, max_transactions: int) -> None:
         """Other durations for timers that are started from now on, and another bound."""
@@ -90,6 +94,9 @@ class TransactionLayer:
 
     def receive_request(self, request: Request, flow: Flow, now: float) -> None:
         """A request whose top Via was stamped. Raises MalformedMessage when there is no key to be had from it."""
+        if self.hears is not None and not self.hears(request, flow, now):
+            self.counters["unheard"] += 1
+            return
         key = server_key(request)
         transaction = self._servers.get(key)
         if transaction is None and len(key) > 3 and request.method == "ACK":
@@ -119,9 +126,22 @@ class TransactionLayer:
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.counters["refused"] += 1
         response = response_to(request, 503, to_tag=self.stateless_tag(request), headers=self._overload_headers)
-        self.out.append(Send(response.encode(), reply_flow(request.via, flow)))
+        self.send(response, reply_flow(request.via, flow))
+
+    def send(self, message: Request | Response, to: Flow | Hop) -> None:
+        """Send without a transaction."""
+        self.out.append(Send(self.encoded(message, to), to))
+
+    def encoded(self, message: Request | Response, to: Flow | Hop) -> bytes:
+        """A message as it goes to somebody. To be asked once for each message: what is sent again stays as it was."""
+        if self.seal is not None:
+            self.seal(message, to)
+        return message.encode()
 
     def receive_response(self, response: Response, flow: Flow, now: float) -> None:
+        if self.hears is not None and not self.hears(response, flow, now):
+            self.counters["unheard"] += 1
+            return
         branch = response.via.branch
         method = line_method(response.first("cseq"))
         transaction = self._clients.get(f"{branch}/CANCEL" if method == "CANCEL" else branch)
@@ -154,12 +174,13 @@ class TransactionLayer:
         `give_up_after` is how long to wait for a first response, where that is less than 64*T1; `data` the request
         encoded, where that is at hand. Responses whose top Via does not name `sent_by` are dropped, when it is given.
         """
-        transaction = ClientTransaction(self, user, request, data or request.encode(), branch, sent_by, to)
+        transaction = ClientTransaction(self, user, request, data or self.encoded(request, to), branch, sent_by, to)
         return self._start(transaction, now, give_up_after)
 
     def send_cancel(self, invite: ClientTransaction, cancel: Request, now: float) -> None:
         key = f"{invite.key}/CANCEL"
-        transaction = ClientTransaction(self, _Nobody(), cancel, cancel.encode(), key, invite.sent_by, invite.to)
+        data = self.encoded(cancel, invite.to)
+        transaction = ClientTransaction(self, _Nobody(), cancel, data, key, invite.sent_by, invite.to)
         self._start(transaction, now)
 
     def _start(

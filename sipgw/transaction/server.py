@@ -36,6 +36,7 @@ class ServerTransaction(Deadlines):
     """One received request. `user` is what its transaction user keeps with it (a response context), or None.
 
     `flow` is where it came from and `reply_to` where responses go. `request` is there until a final response was sent.
+    `identity` is the SIP URI that its sender has proved to be, "" where nothing was proved.
     `merge_key` is what another copy of the request would have in common with it, () while nobody has asked.
     """
 
@@ -46,6 +47,7 @@ class ServerTransaction(Deadlines):
         "_machine",
         "final_tag",
         "flow",
+        "identity",
         "key",
         "merge_key",
         "method",
@@ -61,6 +63,7 @@ class ServerTransaction(Deadlines):
         self._last = b""
         self._interval = layer.values.t1
         self.user: object = None
+        self.identity = ""
         self.request = request
         self.method = request.method
         self.key = key
@@ -133,7 +136,7 @@ class ServerTransaction(Deadlines):
     def send(self, response: Response, now: float) -> None:
         if self._again is not None:
             self.stop_again()
-        self._last = response.encode()
+        self._last = self._layer.encoded(response, self.reply_to)
         self._put()
 
     def _put(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sipgw.events import Flow, Hop, Log, Output, Send, SendKey
+from sipgw.events import Flow, Hop, Log, Output, SendKey
 from sipgw.locating import Answer
 from sipgw.message.build import response_to
 from sipgw.message.checks import check_mandatory, check_request, check_response
@@ -59,7 +59,7 @@ class Stack:
         self._note(f"answered_{error.status}", error, flow, now)
         headers = [f"Warning: 399 {flow.listener.sent_by if flow.listener else 'sipgw'} {quote(error.reason)}"]
         response = response_to(request, error.status, to_tag=self.layer.stateless_tag(request), headers=headers)
-        self.layer.out.append(Send(response.encode(), reply_flow(request.via, flow)))
+        self.layer.send(response, reply_flow(request.via, flow))
 
     def _note(self, what: str, error: MalformedMessage, flow: Flow, now: float) -> None:
         """Count, and tell an operator; all that came since the last line are in the count."""

@@ -7,7 +7,8 @@ import pytest
 
 from sipgw.auth.accounts import Account, AccountTable
 from sipgw.auth.digest_client import DigestClient
-from sipgw.auth.digest_gate import Answer, DigestGate
+from sipgw.auth.answer import Answer
+from sipgw.auth.digest_gate import DigestGate
 from sipgw.auth.digest_server import DigestServer, DigestSettings
 from sipgw.auth.lockout import Lockout, LockoutSettings
 from sipgw.auth.password import ha1_of

@@ -13,7 +13,8 @@ from typing import cast
 import pytest
 
 from sipgw.auth.accounts import Account, AccountTable
-from sipgw.auth.digest_gate import Answer, DigestGate
+from sipgw.auth.answer import Answer
+from sipgw.auth.digest_gate import DigestGate
 from sipgw.auth.digest_server import DigestServer, DigestSettings
 from sipgw.auth.lockout import Lockout, LockoutSettings
 from sipgw.auth.password import ha1_of

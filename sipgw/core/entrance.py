@@ -1,0 +1,121 @@
+"""What a request has to show before it is routed: who sends it, proved, and speaking for nobody else."""
+
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from sipgw.auth.answer import Answer
+from sipgw.auth.gate import Gate
+from sipgw.auth.own_credentials import drop_credentials
+from sipgw.core.failures import CLOCKS, NOT_SIGNED, NOT_YOUR_URI, diagnostics
+from sipgw.core.routing import Router
+from sipgw.events import Close, Flow, Log
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.message import Request
+from sipgw.message.uri import parse_uri
+from sipgw.message.values import parse_name_addr, quote
+from sipgw.transaction.server import ServerTransaction
+
+if TYPE_CHECKING:
+    from sipgw.core.proxy import Proxy
+
+_CLAIMS = frozenset({"p-asserted-identity", "p-preferred-identity"})
+
+
+class Entrance:
+    """Asks the gate about everybody but servers: trusted peers, pools, and whoever we have dialled ourselves.
+
+    `realm` is that of Digest; `wall_offset` added to the clock gives the time of day, None for no Date.
+    """
+
+    def __init__(self, proxy: "Proxy", gate: Gate, realm: str, fqdn: str, wall_offset: float | None) -> None:
+        self._proxy = proxy
+        self._gate = gate
+        self._realm = realm
+        self._fqdn = fqdn
+        self._wall_offset = wall_offset
+
+    @property
+    def _router(self) -> Router:
+        return self._proxy.router
+
+    def passes(self, transaction: ServerTransaction, now: float) -> bool:
+        """Whether a request may go on; it has been answered where not. Raises MalformedMessage."""
+        if self._router.is_server(transaction.flow):
+            return True
+        request = transaction.request
+        found = self._gate.judge(request, transaction.flow, now)
+        if isinstance(found, Answer):
+            self._turn_away(transaction, found, now)
+            return False
+        stranger = _speaks_for_another(request, found.uri)
+        if stranger:
+            self._proxy.fail(transaction, NOT_YOUR_URI, {"detail": f"{stranger}, signed in as {found.uri}"}, now)
+            return False
+        _drop_claims(request)
+        drop_credentials(request, self._realm)
+        transaction.identity = found.uri
+        return True
+
+    def passes_ack(self, ack: Request, flow: Flow, now: float) -> bool:
+        """Whether the ACK to a 2xx may go on."""
+        if self._router.is_server(flow):
+            return True
+        try:
+            admitted = self._gate.admits_ack(ack, flow, now)
+        except MalformedMessage:
+            return False
+        if admitted:
+            drop_credentials(ack, self._realm)
+        return admitted
+
+    def may_cancel(self, cancel: Flow, invite: Flow) -> bool:
+        """CANCEL cannot be challenged: it has to come the way of what it cancels (RFC 3261 §22.1, §26)."""
+        if self._router.is_server(cancel):
+            return True
+        return (cancel.cid, cancel.host) == (invite.cid, invite.host) and (cancel.cid > 0 or cancel.port == invite.port)
+
+    def _turn_away(self, transaction: ServerTransaction, answer: Answer, now: float) -> None:
+        headers = list(answer.headers)
+        if answer.status in (401, 407) and self._wall_offset is not None:  # clients set their clock by it
+            headers.append(f"Date: {formatdate(now + self._wall_offset, usegmt=True)}")
+        if answer.skewed:
+            headers.append(diagnostics(CLOCKS, self._fqdn))
+        elif answer.failed:
+            headers.append(diagnostics(NOT_SIGNED, self._fqdn))
+        elif answer.status == 403:
+            headers.append(f"Warning: 399 {self._fqdn} {quote(answer.reason)}")
+        out, flow = self._proxy.layer.out, transaction.flow
+        self._proxy.counters[f"answered_{answer.status}"] += 1
+        if answer.reason:
+            request = transaction.request
+            fields = {"user": answer.name, "from": _address(request, "from"), "method": request.method}
+            out.append(Log("warning", "sign-in failed", {**fields, "source": str(flow), "reason": answer.reason}))
+        self._proxy.answer(transaction, answer.status, now, tuple(headers))
+        if answer.close and flow.cid:
+            out.append(Close(flow.cid, answer.reason))
+
+
+def _address(request: Request, name: str) -> str:
+    """`sip:user@host` of From or To in lower case, "" for what is none."""
+    try:
+        uri = parse_uri(parse_name_addr(request.first(name) or "").uri)
+    except MalformedMessage:
+        return ""
+    return f"sip:{uri.aor}".lower()
+
+
+def _speaks_for_another(request: Request, own: str) -> str:
+    """What is somebody else's, "" when all is well: From, and To where that is who is registered (§10.3 step 4)."""
+    names = ("from", "to") if request.method == "REGISTER" else ("from",)
+    for name in names:
+        if _address(request, name) != own:
+            return f"{name.capitalize()} is {_address(request, name) or 'no SIP address'}"
+    return ""
+
+
+def _drop_claims(request: Request) -> None:
+    """RFC 3325 §5: who a client says that it is counts for nothing."""
+    if _CLAIMS.isdisjoint(request.index):
+        return
+    kept = [pair for pair in zip(request.lines, request.names, strict=True) if pair[1] not in _CLAIMS]
+    request.set_lines(request.uri, kept)
