@@ -133,8 +133,9 @@ class Engine(Stack):
         self.gate = gate
         settings = self._settings
         if gate is None:
-            self.layer.seal = self.layer.hears = self.proxy.entrance = None
+            self.layer.seal = self.layer.hears = self.proxy.entrance = self.router.accounts = None
             return
+        self.router.accounts = gate.accounts
         self.layer.seal, self.layer.hears = gate.seal, gate.hears
         self.proxy.entrance = Entrance(self.proxy, gate, settings.realm, settings.fqdn, settings.wall_offset)
 

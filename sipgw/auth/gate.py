@@ -21,8 +21,9 @@ _ASKED = (401, 407)
 
 
 class Gate:
-    """`max_challenges` are sent on one connection without a sign-in between them: after that the connection is closed,
-    as the real client goes on answering for ever. Datagrams are held back by the rates of their sources alone."""
+    """`accounts` are those who may come in. `max_challenges` are sent on one connection without a sign-in between them:
+    after that the connection is closed, as the real client goes on answering for ever. Datagrams are held back by the
+    rates of their sources alone."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class Gate:
         counters: Counter[str],
         max_challenges: int = 16,
     ) -> None:
-        self._accounts = accounts
+        self.accounts = accounts
         self._sipae = sipae
         self._digest = digest
         self._counters = counters
@@ -51,7 +52,7 @@ class Gate:
 
     def _still_good(self, proved: Account) -> Account | Answer:
         """An association lasts for hours: the account may have been disabled or removed meanwhile."""
-        account = self._accounts.find(proved.uri)
+        account = self.accounts.find(proved.uri)
         if account is None or not account.enabled:
             return Answer(403, (), "the account is disabled" if account else "the account is gone", proved.uri)
         return account

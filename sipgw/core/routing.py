@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import groupby
 from random import Random
 
+from sipgw.auth.accounts import Accounts
 from sipgw.core.failures import (
     FOREIGN_DOMAIN,
     NO_ADDRESS,
@@ -87,7 +88,7 @@ class RoutingSettings:
 class Router:
     """Decides; holds nothing but references to the tables it looks things up in.
 
-    `flows` maps the id of every live connection to its flow.
+    `flows` maps the id of every live connection to its flow; `accounts` are the users, None where nobody knows them.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Router:
             for server in pool.servers
             if server.transport == "UDP"
         }
+        self.accounts: Accounts | None = None
         self.flows: dict[int, Flow] = {}
         self._locator = locator
         self._servers = servers
@@ -309,8 +311,11 @@ class Router:
     def _to_user(self, uri: SipUri, now: float) -> Route:
         """The endpoints of a user, best q first, or the one that a GRUU names (RFC 5627 §6.1)."""
         bindings = self._location.by_gruu(uri, now) if is_gruu(uri) else self._location.bindings(uri.aor, now)
+        account = self.accounts.find(f"sip:{uri.aor}") if self.accounts is not None else None
+        if account is not None and not account.enabled:
+            return Route(failure=NOT_ENABLED, matched=account.uri)
         if not bindings:
-            known = self._location.known(uri.aor) and not is_temporary(uri)
+            known = account is not None or (self._location.known(uri.aor) and not is_temporary(uri))
             detail = f"no endpoint and no live registration for {uri if is_gruu(uri) else uri.aor}"
             return Route(failure=NOT_SIGNED_IN if known else NO_USER, details={"detail": detail})
         found: list[list[Target]] = []

@@ -35,6 +35,7 @@ def store(config: Config) -> Iterator[Verdict]:
         try:
             opened.check_writable()
             registry.replace_stored(opened.load_endpoints())
+            registry.replace_states(opened.load_pool_states())
         finally:
             opened.close()
     except StoreError as error:

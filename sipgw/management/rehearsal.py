@@ -49,6 +49,7 @@ class Rehearsal:
         self._asker = asker
         stored = self._stored()
         self.registry.replace_stored(stored.endpoints)
+        self.registry.replace_states(stored.pool_states)
         self.engine = self._engine(stored)
         self._cids = iter(range(1, 1 << 62))
         if self.running is not None:

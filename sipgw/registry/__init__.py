@@ -11,11 +11,14 @@ from sipgw.registry.errors import (
     BadDisplayName,
     Declared,
     HeldByUser,
+    NoServer,
     NotFound,
     RegistryError,
+    ServersUnknown,
     UnknownPool,
 )
 from sipgw.registry.model import Endpoint, Pool, Server
+from sipgw.registry.pool_state import PoolState
 from sipgw.registry.registry import Registry, already_exists
 
 __all__ = [
@@ -26,11 +29,14 @@ __all__ = [
     "Declared",
     "Endpoint",
     "HeldByUser",
+    "NoServer",
     "NotFound",
     "Pool",
+    "PoolState",
     "Registry",
     "RegistryError",
     "Server",
+    "ServersUnknown",
     "UnknownPool",
     "address_key",
     "already_exists",

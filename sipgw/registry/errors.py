@@ -35,3 +35,11 @@ class NotFound(RegistryError):
 
 class Ambiguous(RegistryError):
     """Several endpoints have this display name."""
+
+
+class NoServer(RegistryError):
+    """No pool has a server of this name."""
+
+
+class ServersUnknown(RegistryError):
+    """Only the name service knows the servers of this pool."""

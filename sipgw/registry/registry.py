@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from sipgw.registry.address import address_key, parse_address
 from sipgw.registry.errors import AlreadyExists, Ambiguous, BadAddress, Declared, NotFound, RegistryError, UnknownPool
 from sipgw.registry.model import Endpoint, Pool
+from sipgw.registry.pool_state import PoolState, applied
 
 
 class Registry:
     """Declared endpoints, then stored ones; the pools that they lead to. `domains` are the SIP domains served here.
+
+    `configured` are the pools as the configuration has them, `pools` the same as they are now, in `states`.
 
     Whether a user holds an address only the store and the location service know: they raise HeldByUser.
     """
@@ -20,7 +23,9 @@ class Registry:
         stored: Iterable[Endpoint] = (),
         domains: Iterable[str] = (),
     ) -> None:
-        self.pools = tuple(pools)
+        self.configured = tuple(pools)
+        self.pools = self.configured
+        self.states: dict[str, PoolState] = {}
         self._domains = frozenset(domain.lower() for domain in domains)
         self._pools = {pool.fqdn.lower(): pool for pool in self.pools}
         self._services = {parse_address(pool.service_uri): pool for pool in self.pools}
@@ -31,6 +36,21 @@ class Registry:
     def replace_stored(self, stored: Iterable[Endpoint]) -> None:
         """Take over what the store holds now. A declared endpoint hides a stored one of the same address."""
         self._stored = {endpoint.key: endpoint for endpoint in stored}
+
+    def replace_states(self, states: Iterable[PoolState]) -> None:
+        """Take over which servers of the pools are active now: from the next new dialog on that is gone by."""
+        self.states = {state.pool_fqdn.lower(): state for state in states if not state.is_as_configured}
+        self.pools = tuple(self._applied(pool) for pool in self.configured)
+        self._pools = {pool.fqdn.lower(): pool for pool in self.pools}
+        self._services = {parse_address(pool.service_uri): pool for pool in self.pools}
+
+    def _applied(self, pool: Pool) -> Pool:
+        state = self.states.get(pool.fqdn.lower())
+        return applied(pool, state) if state is not None else pool
+
+    def pool(self, fqdn: str) -> Pool | None:
+        """The pool of this name as it is now."""
+        return self._pools.get(fqdn.lower())
 
     def find(self, user: str, host: str) -> Endpoint | None:
         """The endpoint with this address, by user and host as they stand in a URI."""
@@ -51,8 +71,9 @@ class Registry:
         return [*self._declared.values(), *stored]
 
     def problems(self) -> list[str]:
-        """Stored endpoints that do not fit the configuration (any more), a line each."""
-        return [text for endpoint in self._stored.values() if (text := self._misfit(endpoint))]
+        """What is stored and does not fit the configuration (any more), a line each."""
+        gone = [f"state of pool {fqdn} is stored: no such pool" for fqdn in self.states if fqdn not in self._pools]
+        return [text for endpoint in self._stored.values() if (text := self._misfit(endpoint))] + gone
 
     def _misfit(self, endpoint: Endpoint) -> str:
         if endpoint.key in self._declared:

@@ -19,7 +19,8 @@ from sipgw.engine import Engine, EngineSettings
 from sipgw.events import Listener, Persist
 from sipgw.locating import Reach
 from sipgw.observability.log import configure, get_logger
-from sipgw.registry import Endpoint, Registry
+from sipgw.registry import Registry
+from sipgw.registry.pool_state import active_servers, inactive_servers
 from sipgw.server.certificates import CertificateWatch
 from sipgw.server.reload import again
 from sipgw.server.running import RunningFile
@@ -81,12 +82,16 @@ class GatewayApp:
 
     def _build_engine(self) -> Engine:
         self._seen = self.store.data_version()  # before the endpoints are read, so that no change is missed
-        self.registry.replace_stored(self.store.load_endpoints())
+        self._take_stored(self.registry)
         offset = _clock_offset()
         settings = engine_settings(self._config, self.store.secret(), offset)
         engine = Engine(settings, self.registry, self.listeners, SystemRandom())
         engine.load_bindings(shifted(row, -offset) for row in self.store.load_bindings(time.time()))
         return engine
+
+    def _take_stored(self, registry: Registry) -> None:
+        registry.replace_stored(self.store.load_endpoints())
+        registry.replace_states(self.store.load_pool_states())
 
     async def _read_users(self, config: Config) -> "SignIn | None":
         """Who may sign in by a configuration; None where the network is trusted. Raises ConfigError or OSError."""
@@ -137,11 +142,15 @@ class GatewayApp:
             version = self.store.data_version()
             if version != self._seen:
                 self._seen = version
-                self._take_endpoints(self.store.load_endpoints())
+                self._take_changes()
 
-    def _take_endpoints(self, stored: list[Endpoint]) -> None:
+    def _take_changes(self) -> None:
         before = {endpoint.sip_address for endpoint in self.registry.endpoints()}
-        self.registry.replace_stored(stored)
+        states = self.registry.states
+        self._take_stored(self.registry)
+        for fqdn in sorted({*states, *self.registry.states}):
+            if states.get(fqdn) != self.registry.states.get(fqdn):
+                self._log.info("pool changed", pool=fqdn, **_state(self.registry, fqdn))
         after = {endpoint.sip_address for endpoint in self.registry.endpoints()}
         if before != after:  # the store also changes with every registration
             added, removed = sorted(after - before), sorted(before - after)
@@ -179,7 +188,7 @@ class GatewayApp:
         known.update(zip([item for item in config.gateway.listen if item not in known], _listeners(ears), strict=True))
         listeners = [known[item] for item in config.gateway.listen]
         registry = config.registry()
-        registry.replace_stored(self.store.load_endpoints())
+        self._take_stored(registry)
         await self.shell.listen(ears)
         self.shell.limits = shell_limits(config)
         settings = engine_settings(config, self.store.secret(), _clock_offset())
@@ -212,6 +221,14 @@ class GatewayApp:
             await self._sign_in.users.close()
         self._running.close()
         self.store.close()
+
+
+def _state(registry: Registry, fqdn: str) -> dict[str, str]:
+    """What is true of a pool now, for the log."""
+    pool = registry.pool(fqdn)
+    if pool is None:
+        return {}
+    return {"active": " ".join(active_servers(pool)) or "-", "inactive": " ".join(inactive_servers(pool)) or "-"}
 
 
 def _listeners(ears: list[Ears]) -> list[Listener]:

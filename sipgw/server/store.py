@@ -1,17 +1,20 @@
-"""The store: endpoints and registrations in one SQLite file, which the gateway and the command line share.
+"""The store: endpoints, states of pools and registrations in one SQLite file.
 
-Registrations are written by one thread, many in one transaction, and reported as done only when they are on the disk.
-Endpoints are few and changed at once, in a transaction of their own that keeps the rule that an address-of-record is an
-endpoint or a user and never both, whichever process changes what. Times are seconds of the wall clock.
+The gateway and the command line share it. Registrations are written by one thread, many in one transaction, and
+reported as done only when they are on the disk. Endpoints are few and changed at once, in a transaction of their own
+that keeps the rule that an address-of-record is an endpoint or a user and never both, whichever process changes what;
+states of pools likewise. Times are seconds of the wall clock.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sipgw.core.location import ROW
-from sipgw.registry import AlreadyExists, Endpoint, HeldByUser, NotFound, already_exists
+from sipgw.registry import AlreadyExists, Endpoint, HeldByUser, NotFound, PoolState, already_exists
+from sipgw.registry.pool_state import Change
 from sipgw.server.store_file import COLUMNS, StoreError, clear_errors, connect, create, reading, transaction
 from sipgw.server.store_writer import StoreBusy, Writer
 
@@ -21,6 +24,7 @@ Row = tuple[Any, ...]  # in the order of `location.ROW`; what is deleted, in tha
 Done = Callable[[Exception | None], None]
 
 _ENDPOINTS = "SELECT sip_address, pool_fqdn, display_name FROM endpoints ORDER BY created, rowid"
+_STATES = "SELECT pool_fqdn, failed_over, active, inactive FROM pool_states"
 _VALUE = "SELECT value FROM state WHERE name = ?"
 
 
@@ -48,8 +52,12 @@ class Store:
         """The stored endpoints in the order in which they were made. Raises StoreError."""
         return [Endpoint(*row) for row in self._read(_ENDPOINTS)]
 
+    def load_pool_states(self) -> list[PoolState]:
+        """What is set for pools, over their configuration. Raises StoreError."""
+        return [_state(row) for row in self._read(_STATES)]
+
     def data_version(self) -> int:
-        """A number that changes whenever any process changes the endpoints. Cheap, waits for nobody."""
+        """A number that changes whenever any process changes endpoints or states of pools. Cheap, waits for nobody."""
         return int(self._value("endpoints_version"))
 
     def secret(self) -> bytes:
@@ -85,6 +93,22 @@ class Store:
         if not removed:
             raise NotFound(f"no endpoint {sip_address} is stored; it may just have been removed")
 
+    def change_pool_state(self, pool_fqdn: str, change: Change) -> tuple[PoolState, PoolState]:
+        """Change what is set for a pool; nobody else's change comes in between. Returns it as it was and as it is.
+
+        Raises StoreError, and what `change` raises.
+        """
+        fqdn = pool_fqdn.lower()
+        with transaction(self.path) as connection:
+            row = connection.execute(f"{_STATES} WHERE pool_fqdn = ?", (fqdn,)).fetchone()
+            before = _state(row) if row is not None else PoolState(fqdn)
+            after = change(before)
+            if after != before:
+                connection.execute("DELETE FROM pool_states WHERE pool_fqdn = ?", (fqdn,))
+                if not after.is_as_configured:
+                    connection.execute("INSERT INTO pool_states VALUES (?, ?, ?, ?)", _state_row(after))
+        return before, after
+
     def check_writable(self) -> None:
         """Raises StoreError when no change could be made now."""
         with transaction(self.path):
@@ -97,11 +121,12 @@ class Store:
 
 
 class Contents(NamedTuple):
-    """What is in a store: endpoints, live registrations, and the key of flow tokens."""
+    """What is in a store: endpoints, live registrations, the key of flow tokens, and the states of pools."""
 
     endpoints: list[Endpoint]
     bindings: list[Row]
     secret: bytes
+    pool_states: Sequence[PoolState] = ()
 
 
 def contents(path: Path, now_wall: float) -> Contents:
@@ -109,8 +134,19 @@ def contents(path: Path, now_wall: float) -> Contents:
     with reading(path) as connection:
         endpoints = [Endpoint(*row) for row in connection.execute(_ENDPOINTS)]
         live = connection.execute(f"SELECT {COLUMNS} FROM bindings WHERE expires_at > ?", (now_wall,)).fetchall()
+        states = [_state(row) for row in connection.execute(_STATES)]
         (secret,) = connection.execute(_VALUE, ("secret",)).fetchone()
-    return Contents(endpoints, live, bytes(secret))
+    return Contents(endpoints, live, bytes(secret), states)
+
+
+def _state(row: Row) -> PoolState:
+    fqdn, failed_over, active, inactive = row
+    return PoolState(fqdn, bool(failed_over), frozenset(json.loads(active)), frozenset(json.loads(inactive)))
+
+
+def _state_row(state: PoolState) -> Row:
+    active, inactive = (json.dumps(sorted(names)) for names in (state.active, state.inactive))
+    return state.pool_fqdn, state.failed_over, active, inactive
 
 
 def _refuse_taken(connection: sqlite3.Connection, endpoint: Endpoint, now_wall: float) -> None:

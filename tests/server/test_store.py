@@ -14,7 +14,7 @@ import pytest
 
 from sipgw.core.location import ROW, Binding
 from sipgw.registry import AlreadyExists, Endpoint, HeldByUser, NotFound
-from sipgw.server.store import Store, StoreBusy, StoreError, contents
+from sipgw.server.store import Contents, Store, StoreBusy, StoreError, contents
 from sipgw.server.store_writer import Writer
 
 NOW = 1_700_000_000.0
@@ -401,12 +401,17 @@ def newer(path: Path) -> None:
     connection.close()
 
 
+NEWER = (
+    "written by a newer sipgw (schema 99, this one knows 3); upgrade this one, or name a file of its own in store.url"
+)
+
+
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
         (lambda path: path.write_bytes(b"?" * 999), "file is not a database; name another file in store.url"),
         (other_program, "the database of another program; name another file in store.url"),
-        (newer, "written by a newer sipgw (schema 99, this one knows 2); upgrade"),
+        (newer, NEWER),
         (Path.mkdir, "unable to open database file; make the file and its folder readable and writable for this user"),
     ],
 )
@@ -436,12 +441,12 @@ def test_reading_beside_a_gateway(store: Store, path: Path) -> None:
     """Endpoints, live registrations and the key, and nothing is changed: not even what has run out is removed."""
     store.add_endpoint(CHAT, NOW)
     write(store, [row("alice"), row("bob", expires_at=NOW)])
-    assert contents(path, NOW) == ([CHAT], [row("alice")], store.secret())
+    assert contents(path, NOW) == Contents([CHAT], [row("alice")], store.secret(), [])
     assert len(bindings(store, now=0)) == 2
 
 
 def test_reading_what_is_no_store_of_this_release(old: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="has schema 1, not 2; start the gateway, which converts it"):
+    with pytest.raises(StoreError, match="has schema 1, not 3; start the gateway, which converts it"):
         contents(old, NOW)
     (tmp_path / "other").write_bytes(b"?" * 999)
     with pytest.raises(StoreError, match="file is not a database"):

@@ -247,3 +247,21 @@ def test_credentials_for_us_go_no_further_from_a_lonely_ack(world: World) -> Non
     alice.party >> with_headers(ack, alice.digest.credentials("INVITE", ack.uri))
     got = pool << "ACK"
     assert not got.lines_of("proxy-authorization")
+
+
+@pytest.mark.parametrize(
+    ("callee", "status", "diagnosis"), [("bob", 480, "1007"), ("carol", 404, "4005"), ("nobody", 404, "1003")]
+)
+def test_the_directory_knows_who_could_be_called(world: World, callee: str, status: int, diagnosis: str) -> None:
+    alice = Person(world.phone("alice"))
+    alice.ask("MESSAGE", f"sip:{callee}@{DOMAIN}")
+    assert str((alice.party << status).first("ms-diagnostics")).startswith(f"{diagnosis};")
+
+
+def test_who_is_disabled_is_not_called_any_more(world: World, directory: Directory) -> None:
+    alice, bob = Person(world.phone("alice")), Person(world.phone("bob"))
+    bob.register()
+    directory.now_has(account("alice"), account("bob", enabled=False))
+    alice.ask("MESSAGE", bob.party.uri)
+    assert "4005" in str((alice.party << 404).first("ms-diagnostics"))
+    bob.party.nothing()
