@@ -4,7 +4,7 @@ Names are compared without regard to case. An account has the names that its dir
 `alice`, `CORP\\alice`, `alice@corp.contoso.com`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -69,6 +69,9 @@ class AccountTable:
 
     def __len__(self) -> int:
         return len(self._accounts)
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._accounts)
 
 
 def _enter(names: dict[str, Account | None], name: str, account: Account) -> None:

@@ -11,6 +11,7 @@ from sipgw.management import dns_names, pool_probes, probes
 from sipgw.management.certificate_probes import certificates
 from sipgw.management.parameters import config_option
 from sipgw.management.probes import Verdict
+from sipgw.management.user_probes import sign_in
 from sipgw.server.resolver import Resolver
 from sipgw.server.running import read_running
 
@@ -27,7 +28,7 @@ class Findings(NamedTuple):
 @click.command()
 @config_option
 def check(config_path: Path | None) -> int:
-    """Try the configuration, store, certificates, ports, names and pools; exit status 1 when one fails."""
+    """Try the configuration, store, certificates, users, ports, names and pools; exit status 1 when one fails."""
     verdicts, zone = asyncio.run(_findings(config_path))
     for verdict in verdicts:
         click.echo(f"{click.style(f'{verdict.grade:5}', fg=_COLOURS[verdict.grade])}{verdict.subject}: {verdict.text}")
@@ -51,6 +52,7 @@ async def _findings(config_path: Path | None) -> Findings:
         Verdict("ok", "config", f"{source}: {_summary(config)}"),
         *probes.store(config),
         *certificates(config),
+        *sign_in(config),
         *probes.ports(config, running),
         *names.verdicts,
         *pools,

@@ -33,6 +33,7 @@ def test_all_is_well(sipgw: Run, gw: Path, pool_port: int, tmp_path: Path) -> No
     assert lines(found.out) == [
         f"ok config: {gw}: sipgw.contoso.com serves contoso.com; pools: 1, endpoints: 1",
         f"ok store: {tmp_path / 'sipgw.db'} will be made",
+        "note auth: schemes = []: nobody signs in, and whoever reaches a listener is who they say they are",
         "ok gateway.listen: udp:127.0.0.1:0 is free",
         "ok gateway.listen: tcp:127.0.0.1:0 is free",
         f"ok pool pc.contoso.com: tcp:127.0.0.1:{pool_port} takes connections",
