@@ -15,6 +15,7 @@ from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
 from sipgw.core.flow_token import FlowTokens
 from sipgw.core.health import Health, HealthSettings
 from sipgw.core.location import Binding, LocationService
+from sipgw.core.meter import Meter
 from sipgw.core.pool_servers import PoolServers
 from sipgw.core.probing import Asking, Prober
 from sipgw.core.proxy import Proxy
@@ -71,6 +72,7 @@ class Sizes:
     bindings: int
     connections: int
     parked: int
+    waiting: int
 
 
 class Engine(Stack):
@@ -100,6 +102,7 @@ class Engine(Stack):
         self.health = Health(settings.health)
         self.health.counters = self.counters
         self.aliases = Aliases()
+        self.meter = Meter()
         self.gate: Gate | None = None
         self._build(settings, registry, listeners)
 
@@ -114,7 +117,7 @@ class Engine(Stack):
         self.proxy = Proxy(self.layer, self.router, self._tokens, self.health, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
         self.proxy.recurse = settings.recurse
-        self.proxy.counters = self.counters
+        self.proxy.counters, self.proxy.meter = self.counters, self.meter
         self.proxy.aliases, self.proxy.shown = self.aliases, settings.shown
         self._registration = self._build_registration(settings, registry)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
@@ -247,4 +250,4 @@ class Engine(Stack):
         servers, clients = self.layer.size
         timers = len(self.layer.timers)
         connections, parked = len(self.layer.flows), self._registration.parked
-        return Sizes(servers, clients, timers, self.location.count, connections, parked)
+        return Sizes(servers, clients, timers, self.location.count, connections, parked, self.proxy.waiting)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Branch:
     """`transaction` is the one under way. `rang_out` tells that Timer C has ended it, `detoured` that TCP is tried
     for a request too large for a datagram (§18.1.1), `hurried` that a server known to be down is given little time.
+    `sent` is when a call went to a server of a pool, 0.0 once it has responded.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class Branch:
         "hop",
         "hurried",
         "rang_out",
+        "sent",
         "target",
         "timer_c",
         "transaction",
@@ -39,6 +41,7 @@ class Branch:
         self._flows = target.others
         self._tried: list[str] = []
         self.rang_out = self.detoured = self.hurried = False
+        self.sent = 0.0
         self.timer_c: Queue | None = None
         self.transaction: ClientTransaction | None = None
 

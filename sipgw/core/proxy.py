@@ -19,6 +19,7 @@ from sipgw.core.forwarding import (
     via_line,
 )
 from sipgw.core.health import Health
+from sipgw.core.meter import Meter
 from sipgw.core.probing import retry_after
 from sipgw.core.response_context import ResponseContext
 from sipgw.core.routing import Route, Router, Target
@@ -69,6 +70,7 @@ class Proxy:
         self.local: LocalServer
         self.entrance: Entrance | None = None
         self.counters: Counter[str] = Counter()
+        self.meter = Meter()
         self.verbose = True
         self.recurse = False
         self.aliases = Aliases()
@@ -174,6 +176,8 @@ class Proxy:
             self._wait_for(route.unresolved, transaction, now)
         else:
             assert route.failure is not None
+            if transaction.method == "INVITE" and not transaction.request.to_tag:
+                self.meter.turned_down(route.matched, route.failure.status)
             self.fail(transaction, route.failure, route.details, now, route.matched)
 
     @staticmethod
@@ -303,6 +307,11 @@ class Proxy:
         for transaction in waiting:
             self._go_on(transaction, now, entering=False)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a name."""
+        return self._waiting_count
+
     def _stop_waiting(self, invite: ServerTransaction) -> bool:
         for waiting in self._waiting.values():
             if invite in waiting:
@@ -326,6 +335,7 @@ class Proxy:
         headers = [diagnostics(failure, self._fqdn, **details)]
         if failure.status == 503:
             headers.append(f"Retry-After: {BUSY_RETRY_AFTER}")
+        self.meter.failures[failure.id] += 1
         self._log_failure(request, transaction.flow, failure.status, f"{failure.id} {failure.reason}", details, matched)
         self.answer(transaction, failure.status, now, tuple(headers))
 

@@ -28,6 +28,7 @@ class ResponseContext:
     """One server transaction, its client transactions, and the choice of the response that goes back."""
 
     __slots__ = (
+        "_began",
         "_branches",
         "_breadth",
         "_cancelled",
@@ -59,9 +60,11 @@ class ResponseContext:
         self._seen: list[SipUri] = []
         self._final = False
         self._cancelled = False
+        self._began = 0.0
 
     def start(self, now: float) -> None:
         """Forward to the first group of targets."""
+        self._began = now
         self._server.watch(now)
         self._start_group(now)
 
@@ -78,6 +81,8 @@ class ResponseContext:
     def _try(self, branch: Branch, now: float) -> None:
         branch.transaction = transaction = self._proxy.forward(self, self._request, self._server.reply_to, branch, now)
         self._branches[transaction] = branch
+        if branch.target.pool is not None and transaction.method == "INVITE":
+            branch.sent = now
 
     # §16.7: responses
 
@@ -87,8 +92,11 @@ class ResponseContext:
             self._provisional(transaction, response, now)
             return
         branch = self._branches.pop(transaction, None)
-        if branch is not None and branch.timer_c is not None:
-            branch.stop()
+        if branch is not None:
+            if branch.timer_c is not None:
+                branch.stop()
+            if branch.sent:
+                self._heard(branch, now)
         if self._proxy.health.troubled and status != 503 and branch is not None and isinstance(branch.hop, Hop):
             self._proxy.health.succeeded(branch.hop, now)
         if _ends_here(response):
@@ -102,11 +110,19 @@ class ResponseContext:
         if self._final or transaction.method != "INVITE":  # RFC 4320 §4.1: to others nothing but our own 100
             return
         branch = self._branches.get(transaction)
+        if branch is not None and branch.sent:
+            self._heard(branch, now)
         telling = response.status > 100
         if branch is not None and (telling or branch.timer_c is None):
             branch.restart(self._proxy.layer, now)  # item 2
         if telling and not _ends_here(response):
             self._relay(response, now)  # item 5: at once, 100 excepted
+
+    def _heard(self, branch: Branch, now: float) -> None:
+        """The first response of a pool's server."""
+        assert branch.target.pool is not None
+        self._proxy.meter.responded(branch.target.pool.fqdn, branch.hop, now - branch.sent)
+        branch.sent = 0.0
 
     def _misdirected(self, branch: Branch | None, now: float) -> None:
         """A final response with no Via but ours: the next hop has lost the way back, so it has not answered."""
@@ -119,7 +135,7 @@ class ResponseContext:
             return
         self._relay(response, now)  # every 2xx to an INVITE goes back, also after a final response (item 5)
         if not self._final:
-            self._finish()
+            self._finish(response.status, now)
             self._cancel_branches(now, _ELSEWHERE)  # item 10
 
     def _failed_with(self, branch: Branch, response: Response, now: float) -> None:
@@ -225,7 +241,7 @@ class ResponseContext:
             self._proxy.fail(self._server, outcome.failure, outcome.details, now, self.route.matched)
         else:
             self._proxy.answer(self._server, outcome.status, now)
-        self._finish()
+        self._finish(outcome.status, now)
 
     def _relay(self, response: Response, now: float) -> None:
         response.drop_first("via")  # item 3
@@ -234,7 +250,9 @@ class ResponseContext:
             response.names.append("content-length")
         self._server.respond(response, now)
 
-    def _finish(self) -> None:
+    def _finish(self, status: int, now: float) -> None:
+        if self._server.method == "INVITE" and not self.route.in_dialog:
+            self._proxy.meter.ended(self.route, status, now - self._began)
         self._final = True
         self._groups = []
         self._outcomes = []

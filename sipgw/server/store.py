@@ -109,6 +109,11 @@ class Store:
                     connection.execute("INSERT INTO pool_states VALUES (?, ?, ?, ?)", _state_row(after))
         return before, after
 
+    @property
+    def queued(self) -> int:
+        """How many changes of registrations wait for the disk."""
+        return self._writer.queued
+
     def check_writable(self) -> None:
         """Raises StoreError when no change could be made now."""
         with transaction(self.path):

@@ -62,6 +62,11 @@ class Writer:
         if refusal is not None:
             done(refusal)
 
+    @property
+    def queued(self) -> int:
+        """How many changes wait."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Write what is queued and end the thread."""
         with self._gate:

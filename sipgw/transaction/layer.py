@@ -45,7 +45,7 @@ class TransactionLayer:
     is asked about every request that would get a transaction; those that it turns down are answered in the same way.
     `endpoint` tells that responses end here, so that one with a further Via is not for us. `seal` is handed every
     message before it is encoded, to sign it where its receiver wants that; `hears` is asked about every message
-    received, and what it turns down is as if it had never come.
+    received, and what it turns down is as if it had never come. `responses` counts those that were sent, by status.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class TransactionLayer:
         self.out: list[Output] = []
         self.user: TransactionUser
         self.counters: Counter[str] = Counter()
+        self.responses = [0] * 1000
         self._bits = random.getrandbits
         self._key = random.randbytes(16)
         self._max = max_transactions
@@ -125,6 +126,7 @@ class TransactionLayer:
 
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.counters["refused"] += 1
+        self.responses[503] += 1
         response = response_to(request, 503, to_tag=self.stateless_tag(request), headers=self._overload_headers)
         self.send(response, reply_flow(request.via, flow))
 

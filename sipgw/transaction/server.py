@@ -83,6 +83,7 @@ class ServerTransaction(Deadlines):
     def respond(self, response: Response, now: float) -> None:
         """Send a response of the transaction user's."""
         status = response.status
+        self._layer.responses[status] += 1
         event = SEND_FINAL if status >= 300 else SEND_2XX if status >= 200 else SEND_1XX
         self._event(event, response, now)
 

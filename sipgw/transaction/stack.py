@@ -59,6 +59,7 @@ class Stack:
         self._note(f"answered_{error.status}", error, flow, now)
         headers = [f"Warning: 399 {flow.listener.sent_by if flow.listener else 'sipgw'} {quote(error.reason)}"]
         response = response_to(request, error.status, to_tag=self.layer.stateless_tag(request), headers=headers)
+        self.layer.responses[error.status] += 1
         self.layer.send(response, reply_flow(request.via, flow))
 
     def _note(self, what: str, error: MalformedMessage, flow: Flow, now: float) -> None:
