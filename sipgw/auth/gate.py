@@ -5,17 +5,14 @@ Who a request says that it is from has to be compared with the account by whoeve
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sipgw.auth.accounts import Account, Accounts
 from sipgw.auth.answer import Answer
 from sipgw.auth.digest_gate import DigestGate
 from sipgw.auth.own_credentials import drop_credentials
+from sipgw.auth.sipae_server import SipaeServer
 from sipgw.events import Flow, Hop
 from sipgw.message.message import Request, Response
-
-if TYPE_CHECKING:
-    from sipgw.auth.sipae_server import SipaeServer
 
 _ASKED = (401, 407)
 
@@ -28,7 +25,7 @@ class Gate:
     def __init__(
         self,
         accounts: Accounts,
-        sipae: "SipaeServer | None",
+        sipae: SipaeServer | None,
         digest: DigestGate | None,
         counters: Counter[str],
         max_challenges: int = 16,

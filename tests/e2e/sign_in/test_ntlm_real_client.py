@@ -1,0 +1,171 @@
+"""pidgin-sipe, unmodified, signs in with NTLM: it verifies every message that it gets and breaks off over a bad one, and
+the gateway verifies every one of its messages."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs import sipgw
+from tests.e2e.sign_in.site import PASSWORD, Site, site
+from tests.sipe.client import SipeClient, SipeError, StartClient
+from tests.sipe.conftest import sipe_driver, start_client
+
+__all__ = ["sipe_driver", "start_client"]
+
+ALICE, BOB = "alice@contoso.com", "bob@contoso.com"
+LOBBY = "Lobby"
+
+
+async def sign_on(
+    here: Site, start: StartClient, user: str = ALICE, login: str | None = None, password: str = PASSWORD
+) -> SipeClient:
+    return await start(user, here.server, login=login, password=password, transport=here.transport, ca_dir=here.ca_dir)
+
+
+async def chat(client: SipeClient, text: str) -> None:
+    """Find the room, join it, say something and hear it."""
+    await client.chat_ready()
+    (uri,) = [event["uri"] for event in await client.rooms() if event["name"] == LOBBY]
+    room = await client.join(uri)
+    await room.say(text)
+    await room.hears(text, own=True)
+
+
+def signed(client: SipeClient) -> tuple[int, int]:
+    """Messages of the client and to it that carry a signature."""
+    messages = client.sip_messages()
+    sent = sum(message.sent and ' response="' in message.text for message in messages)
+    return sent, sum(not message.sent and 'rspauth="' in message.text for message in messages)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_two_clients_chat(tmp_path: Path, start_client: StartClient, transport: str) -> None:
+    async with site(tmp_path, "ntlm", transport=transport) as here:
+        alice = await sign_on(here, start_client)
+        bob = await sign_on(here, start_client, BOB, password="bob's secret")
+        await alice.chat_ready()
+        await bob.chat_ready()
+        (uri,) = [event["uri"] for event in await alice.rooms()]
+        lobby, with_bob = await alice.join(uri), await bob.join(uri)
+        await lobby.say("gr\u00fc\u00dfe")
+        await with_bob.hears("gr\u00fc\u00dfe", sender=alice.uri)
+        await with_bob.say("good morning")
+        await lobby.hears("good morning", sender=bob.uri)
+        await lobby.leave()
+        await alice.disconnect()
+        await alice.connect()
+        again = await alice.join(uri)
+        await again.hears("good morning", sender=bob.uri, history=True)
+        sent, got = signed(alice)
+        assert sent > 20 and got > 20
+        assert not here.lines("sign-in failed")
+
+
+@pytest.mark.parametrize("login", ["CORP\\alice", "corp\\ALICE", "alice@corp.contoso.com", "alice", None])
+async def test_each_spelling_of_a_name(tmp_path: Path, start_client: StartClient, login: str | None) -> None:
+    async with site(tmp_path, "ntlm") as here:
+        alice = await sign_on(here, start_client, login=login)
+        await chat(alice, "hello")
+        assert not here.lines("sign-in failed")
+
+
+@pytest.mark.parametrize(
+    ("login", "password"), [("CORP\\alice", "wrong"), ("CORP\\nobody", PASSWORD)], ids=["password", "user"]
+)
+async def test_a_wrong_password_and_an_unknown_user_look_the_same(
+    tmp_path: Path, start_client: StartClient, login: str, password: str
+) -> None:
+    async with site(tmp_path, "ntlm") as here:
+        alice = await sign_on(here, start_client, login=login, password=password)
+        error = await alice.wait_for("connection_error")
+        assert "Authentication failed" in str(error["text"]) or "sign-ins" in str(error["text"])
+        told = await here.gateway.line("sign-in failed")
+        assert login.partition("\\")[2] in told
+        assert len(alice.sip_messages()) < 40, "no storm"
+
+
+async def test_a_disabled_user_is_told(tmp_path: Path, start_client: StartClient) -> None:
+    async with site(tmp_path, "ntlm") as here:
+        carol = await sign_on(here, start_client, "carol@contoso.com")
+        error = await carol.wait_for("connection_error")
+        assert "disabled" in str(error["text"])
+
+
+async def test_alice_with_the_account_of_bob_is_refused(tmp_path: Path, start_client: StartClient) -> None:
+    async with site(tmp_path, "ntlm") as here:
+        alice = await sign_on(here, start_client, login="CORP\\bob", password="bob's secret")
+        await alice.wait_for("connection_error")
+        refused = [message.text for message in alice.sip_messages() if "SIP/2.0 403" in message.text]
+        assert refused and "ms-diagnostics: 4004" in refused[0]
+
+
+async def test_an_association_that_ends_in_mid_call(tmp_path: Path, start_client: StartClient) -> None:
+    """The client refreshes its registration every few seconds here; the first time after the association's end it is
+    challenged, signs in anew and goes on in its room."""
+    refresh = "[registrar]\nmin_expires = 31\ndefault_expires = 32\nmax_expires = 40"
+    async with site(tmp_path, "ntlm", auth="association_lifetime = 3", more=refresh) as here:
+        alice = await sign_on(here, start_client)
+        await alice.chat_ready()
+        (uri,) = [event["uri"] for event in await alice.rooms()]
+        room = await alice.join(uri)
+        mark = len(alice.sip_messages())
+
+        def challenged() -> bool:
+            return any("SIP/2.0 401" in message.text for message in alice.sip_messages()[mark:])
+
+        async with asyncio.timeout(20):
+            while not challenged():
+                await room.say("still here")
+                await asyncio.sleep(0.2)
+        for number in range(3):
+            await room.say(f"after that {number}")
+            await room.hears(f"after that {number}", own=True)
+        assert not alice.seen("connection_error")
+
+
+async def test_an_association_that_is_displaced(tmp_path: Path, start_client: StartClient) -> None:
+    """There is room for one: bob's sign-in ends that of alice, whose next message finds it gone."""
+    async with site(tmp_path, "ntlm", auth="max_associations = 1") as here:
+        alice = await sign_on(here, start_client)
+        await alice.chat_ready()
+        (uri,) = [event["uri"] for event in await alice.rooms()]
+        room = await alice.join(uri)
+        bob = await sign_on(here, start_client, BOB, password="bob's secret")
+        await bob.chat_ready()
+        await room.say("anybody there?")
+        await alice.wait_for("connection_error", within=20)
+        assert len(alice.sip_messages()) < 200, "no storm"
+        await alice.connect()
+        await (await room.rejoined()).say("back again")
+
+
+async def test_the_gateway_restarts_in_mid_call(tmp_path: Path, start_client: StartClient) -> None:
+    async with site(tmp_path, "ntlm") as here:
+        alice = await sign_on(here, start_client)
+        await alice.chat_ready()
+        (uri,) = [event["uri"] for event in await alice.rooms()]
+        room = await alice.join(uri)
+        await here.gateway.stop()
+        text = here.config.read_text()
+        here.config.write_text(text.replace(f"{here.transport}:127.0.0.1:0", f"{here.transport}:127.0.0.1:{here.port}"))
+        async with sipgw("serve", "--config", here.config) as gateway:
+            await gateway.ports()
+            await alice.wait_for("connection_error")
+            await alice.connect()
+            again = await room.rejoined()
+            await again.say("back again")
+            await again.hears("back again", own=True)
+
+
+async def test_digest_beside_ntlm_does_not_disturb_it(tmp_path: Path, start_client: StartClient) -> None:
+    async with site(tmp_path, "ntlm", "digest") as here:
+        await chat(await sign_on(here, start_client), "hello")
+
+
+async def test_without_ntlm_it_says_what_it_misses(tmp_path: Path, start_client: StartClient) -> None:
+    async with site(tmp_path, "digest") as here:
+        alice = await sign_on(here, start_client)
+        with pytest.raises(SipeError):
+            await alice.chat_ready(within=5)
+        assert alice.seen("connection_error")
