@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+from benchmark import signed
 from benchmark.figures import Round, is_clean, medians, summary
 
 CLEAN = {"calls": 1000, "timed_out": 0, "rejected": 0, "retransmitted_requests": 0, "retransmitted_responses": 0}
@@ -34,3 +35,11 @@ def test_the_ratio_is_ours_by_theirs_for_each_rate() -> None:
 def test_a_lossy_round_is_not_clean(fault: dict[str, float]) -> None:
     assert is_clean(dict(CLEAN))
     assert not is_clean(CLEAN | fault)
+
+
+def test_a_client_that_signs_is_let_in_and_answered() -> None:
+    caller = signed.Caller(signs=True)
+    for _ in range(3):
+        caller.call()
+    assert caller.engine.counters["sipae_bad_signature"] == caller.engine.counters["challenged"] == 0
+    assert caller.spent > 0

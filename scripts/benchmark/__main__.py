@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmark import overload, rig
+from benchmark import overload, rig, signed
 from benchmark.figures import Round, summary
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
@@ -58,6 +58,19 @@ def at_twice(seconds: int) -> None:
     made = Table("figure", "value", title="sipgw at twice its capacity")
     for key, value in figures.items():
         made.add_row(key.replace("_", " "), f"{value:.2f}" if isinstance(value, float) else str(value))
+    Console().print(made)
+
+
+@main.command("signed")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=15, show_default=True, help="Of each kind, in turn.")
+def with_signatures(rounds: int) -> None:
+    """What verifying and signing every message of an NTLM client costs the engine, beside a client that does not."""
+    cost = signed.measure(rounds)
+    made = Table("", "CPU a call", title="a lookup call of a client that signs (NTLM), engine alone, in memory")
+    made.add_row("not signed", f"{cost.plain:.0f} \u00b5s")
+    made.add_row("signed", f"{cost.signed:.0f} \u00b5s")
+    made.add_row("ratio", f"{cost.ratio:.2f}")
+    made.add_row("a message signed or verified", f"{cost.message:.1f} \u00b5s")
     Console().print(made)
 
 

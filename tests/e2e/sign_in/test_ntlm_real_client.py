@@ -1,5 +1,5 @@
-"""pidgin-sipe, unmodified, signs in with NTLM: it verifies every message that it gets and breaks off over a bad one, and
-the gateway verifies every one of its messages."""
+"""pidgin-sipe, unmodified, signs in with NTLM: it verifies every message and breaks off over a bad signature, and the
+gateway verifies every one of its messages."""
 
 import asyncio
 from pathlib import Path
