@@ -10,7 +10,7 @@ from sipgw.frontend.registration import Registration
 from sipgw.frontend.signin import EVENT_PACKAGES
 from sipgw.message.build import response_to
 from sipgw.message.message import Request
-from sipgw.message.uri import parse_uri
+from sipgw.message.uri import SipUri, parse_uri
 from sipgw.message.values import parse_name_addr
 from sipgw.registry import Registry
 from sipgw.transaction.server import ServerTransaction
@@ -85,18 +85,22 @@ class FrontEnd:
     def _document(self, request: Request, package: str) -> tuple[str, str]:
         """Body and content type of the first notification, empty where the package has nothing to tell."""
         if package == "vnd-microsoft-provisioning-v2":
-            return notifications.provisioning(self._registry), _DOCUMENT.format("vnd-microsoft-roaming-provisioning-v2")
+            document = notifications.provisioning(self._registry, _user(request).host)
+            return document, _DOCUMENT.format("vnd-microsoft-roaming-provisioning-v2")
         if package == "vnd-microsoft-roaming-contacts":
             return notifications.roaming_contacts(), _DOCUMENT.format(package)
         if package == "vnd-microsoft-roaming-self":
-            user = parse_uri(parse_name_addr(request.first("from") or "").uri)
-            return notifications.roaming_self(f"sip:{user.aor}"), _DOCUMENT.format(package)
+            return notifications.roaming_self(f"sip:{_user(request).aor}"), _DOCUMENT.format(package)
         return "", ""
 
     def _contact(self, listener: Listener | None, transport: str) -> str:
         where = listener or self._proxy.router.listener_for(transport)
         sent_by = where.sent_by if where is not None else "invalid"
         return f"sip:{sent_by};transport={transport.lower()}"
+
+
+def _user(request: Request) -> SipUri:
+    return parse_uri(parse_name_addr(request.first("from") or "").uri)
 
 
 def _expires(request: Request) -> int:

@@ -108,6 +108,8 @@ def write_config(
         "max_requests_per_source = 0",
         "max_requests_per_user = 0",
         "max_delay = 5.0",  # the machine may be busy with something else
+        "[admin]",
+        'listen = "127.0.0.1:0"',
         "[log]",
         f'level = "{level}"',
         "[[pool]]",

@@ -4,10 +4,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from sipgw.frontend import notifications
 from sipgw.message import Response, parse_message
-from sipgw.registry import Pool, Server
+from sipgw.registry import Endpoint, Pool, Registry, Server
 from tests.harness import (
     DOMAIN,
+    POOL_SERVERS,
     SERVICE_URI,
     SIPE,
     MakeWorld,
@@ -68,6 +70,28 @@ def test_provisioning(alice: Party) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("endpoints", "named"),
+    [
+        ([], None),
+        ([("ocschat", DOMAIN, "pc1")], f"sip:ocschat@{DOMAIN}"),
+        ([("ocschat", "other.test", "pc2")], "sip:ocschat@other.test"),
+        ([("ocschat", "other.test", "pc1"), ("chat", DOMAIN, "pc2")], f"sip:chat@{DOMAIN}"),
+        ([("second", DOMAIN, "pc2"), ("first", DOMAIN, "pc1")], f"sip:first@{DOMAIN}"),
+        ([("ocschat", DOMAIN, "gone")], None),
+    ],
+)
+def test_who_is_provisioned_with_which_contact_object(endpoints: list[tuple[str, str, str]], named: str | None) -> None:
+    """That of the user's own SIP domain, else that of the first pool; without any the legacy service is looked for."""
+    pools = [Pool(f"pc{n}.{DOMAIN}", POOL_SERVERS, f"sip:service{n}@{DOMAIN}") for n in (1, 2)]
+    made = [Endpoint(f"sip:{user}@{host}", f"{pool}.{DOMAIN}", declared=True) for user, host, pool in endpoints]
+    registry = Registry(pools, stored=made, domains=(DOMAIN, "other.test"))
+    document = ElementTree.fromstring(notifications.provisioning(registry, DOMAIN))
+    found = {each.get("name"): each.text for each in document.iter() if each.tag.endswith("property")}
+    assert found["EnablePersistentChat"] == ("true" if named else "false")
+    assert found.get("DefaultPersistentChatPoolUri") == named
+
+
 def test_roaming_self(alice: Party) -> None:
     alice >> sipe("04")
     answer = alice << 200
@@ -91,8 +115,9 @@ def test_provisioning_without_pools(make_world: MakeWorld) -> None:
     assert provisioned(make_world([], [])) == {"EnablePersistentChat": "false"}
 
 
-def test_provisioning_without_endpoints(make_world: MakeWorld) -> None:
-    assert provisioned(make_world(endpoints=[]))["DefaultPersistentChatPoolUri"] == SERVICE_URI
+def test_a_pool_that_no_endpoint_leads_to_is_not_in_use_yet(make_world: MakeWorld) -> None:
+    """Before the cut-over clients have to go on finding the legacy service by their own guess."""
+    assert provisioned(make_world(endpoints=[])) == {"EnablePersistentChat": "false"}
 
 
 def test_provisioning_passes_over_what_is_disabled_or_another_pools(make_world: MakeWorld) -> None:
