@@ -6,6 +6,7 @@ them.
 
 from datetime import UTC, datetime
 from random import Random
+from struct import error as StructError
 
 from spnego._ntlm_raw.crypto import compute_response_v2, ntowfv2, rc4k
 from spnego._ntlm_raw.messages import (
@@ -37,6 +38,8 @@ _WANTED = (
     | NegotiateFlags.key_exch
     | NegotiateFlags.key_56
 )
+_MAGIC = b"NTLMSSP\x00"
+_UNREADABLE = (ValueError, KeyError, IndexError, OverflowError, StructError)  # what pyspnego raises for garbage
 _VERSION = Version(major=6, minor=1, build=7600)  # nobody goes by it ([MS-NLMP] §2.2.2.10)
 
 
@@ -88,9 +91,11 @@ class NtlmInitiator:
 
 
 def _read(token: bytes) -> tuple[Challenge, TargetInfo]:
-    """Whatever is wrong with it: the library raises what its unpacking comes upon."""
+    """Raises SignInError."""
     try:
+        if not token.startswith(_MAGIC):
+            raise ValueError("another token")
         challenge = Challenge.unpack(token)
         return challenge, challenge.target_info or TargetInfo()
-    except Exception as error:
-        raise SignInError(f"the server's NTLM challenge cannot be read ({type(error).__name__})") from None
+    except _UNREADABLE:
+        raise SignInError("the server's NTLM challenge cannot be read") from None

@@ -5,7 +5,8 @@ One request carries the steps of the handshake: it is sent again with each. Othe
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from random import Random
 from typing import Protocol
@@ -192,41 +193,35 @@ class SipaeClient:
 
     def check(self, message: Request | Response, now: float) -> str:
         """What is wrong with the signature of a message from the server, "" when it may be heard."""
-        association = self._shaking or self._association
-        told = self._told(message, association) if association is not None else None
-        if association is None or told is None:
-            strict = self._strict or self._association is not None
-            return "not signed" if strict and not self._may_be_unsigned(message) else ""
-        if not self._completed(association, told, now) or not association.verifies(message, told):
-            return "wrongly signed"
-        self._strict = True
-        return ""
+        for params in _told(message):
+            association = self._signer(message, params, now)
+            if association is not None:
+                if not association.verifies(message, params):
+                    return "wrongly signed"
+                self._strict = True
+                return ""
+        strict = self._strict or self._association is not None
+        return "not signed" if strict and not self._may_be_unsigned(message) else ""
 
-    @staticmethod
-    def _told(message: Request | Response, association: _Association) -> Mapping[str, str] | None:
-        """What the server says about its signature by this association, None when it says nothing."""
-        for value in (value for name in _SIGNED for value in message.lines_of(name)):
-            scheme, _, rest = value.partition(" ")
-            try:
-                params = read_params(rest)
-            except MalformedMessage:
-                continue
-            known = association.opaque in ("", params.get("opaque"))
-            if scheme.lower() == association.scheme.lower() and known:
-                return params
-        return None
+    def _signer(self, message: Request | Response, params: Mapping[str, str], now: float) -> _Association | None:
+        """Whose keys the server says that it has signed with, None when they are not ours."""
+        association, shaking = self._association, self._shaking
+        if association is not None and params.get("opaque") == association.opaque:
+            return association
+        if shaking is None or "gssapi-data" not in params or not self._answers_carrier(message):
+            return None
+        with suppress(SignInError, MalformedMessage):  # in Kerberos the server's last token comes with the answer
+            shaking.initiator.step(_token(params), now)
+            shaking.opaque = params.get("opaque", "")
+            if shaking.initiator.session is not None:
+                self._association = shaking
+        return shaking
 
-    def _completed(self, association: _Association, told: Mapping[str, str], now: float) -> bool:
-        """Whether there are keys, after the server's last token where it comes with the answer, as in Kerberos."""
-        if association.initiator.session is None:
-            try:
-                association.initiator.step(_token(told), now)
-            except (SignInError, MalformedMessage):
-                return False
-            association.opaque = told.get("opaque", "")
-            if association.initiator.session is not None:
-                self._association = association
-        return association.initiator.session is not None
+    def _answers_carrier(self, message: Request | Response) -> bool:
+        carrier = self._carrier
+        if carrier is None or isinstance(message, Request):
+            return False
+        return (message.call_id, message.cseq) == (carrier.call_id, carrier.cseq)
 
     def _may_be_unsigned(self, message: Request | Response) -> bool:
         """What the real client takes as it comes, and the bad end of a handshake, which leaves nothing to sign with."""
@@ -234,8 +229,7 @@ class SipaeClient:
             return False
         if message.status < 200 or message.status in CHALLENGES or line_method(message.first("cseq")) == "REGISTER":
             return True
-        carrier = self._carrier
-        return carrier is not None and message.status >= 300 and _answers(message, carrier)
+        return message.status >= 300 and self._answers_carrier(message)
 
 
 def add_line(message: Request | Response, line: str) -> None:
@@ -262,5 +256,8 @@ def _token(params: Mapping[str, str]) -> bytes:
         raise MalformedMessage("gssapi-data of the server is not Base64") from None
 
 
-def _answers(response: Response, request: Request) -> bool:
-    return (response.call_id, response.cseq) == (request.call_id, request.cseq)
+def _told(message: Request | Response) -> Iterator[Mapping[str, str]]:
+    """What the server says about its signatures, as far as it can be read."""
+    for value in (value for name in _SIGNED for value in message.lines_of(name)):
+        with suppress(MalformedMessage):
+            yield read_params(value.partition(" ")[2])

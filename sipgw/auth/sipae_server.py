@@ -204,7 +204,7 @@ class SipaeServer:
         """What is refused leaves the association as it is: anybody can send it."""
         signature = credentials.signature()
         association = self._association(credentials, flow, now)
-        if association is None or epid_of(request.first("from") or "") not in ("", association.epid):
+        if association is None or not _is_of_endpoint(request, association.epid):
             return self._without_association(request, flow, status)
         if signature is None or not _is_signed(request, association, signature):
             return self._refused(status, "bad_signature", "a bad signature", association.user, True)
@@ -216,8 +216,8 @@ class SipaeServer:
         return association.account
 
     def _without_association(self, request: Request, flow: Flow, status: int) -> Answer:
-        """The real client drops an unsigned 407 while it believes in its keys, and answers a 401 for ever. It only signs
-        in anew by itself with a REGISTER or when its connection is gone."""
+        """The real client drops an unsigned 407 while it believes in its keys, and answers a 401 for ever. It signs in
+        anew by itself only with a REGISTER or when its connection is gone."""
         answer = self._refused(status, "unknown", "no such security association")
         lost = request.method != "REGISTER" and not self._associations.of_flow(flow)
         return replace(answer, close=True) if lost else answer
@@ -303,6 +303,12 @@ class SipaeServer:
     def sizes(self) -> dict[str, int]:
         """How much is kept in mind."""
         return {"associations": len(self._associations), "handshakes": len(self._handshakes)}
+
+
+def _is_of_endpoint(request: Request, epid: str) -> bool:
+    """In a dialog a client may leave its epid out."""
+    value = request.first("from") or ""
+    return value.endswith(f";epid={epid}") or epid_of(value) in ("", epid)
 
 
 def _is_signed(message: Request | Response, association: Association, signature: Signature) -> bool:

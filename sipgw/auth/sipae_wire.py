@@ -27,7 +27,7 @@ class Signature(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Credentials:
     """What a message has from a client. `scheme` is spelt as in our challenges; `ours` says that realm and targetname
     are; `proxy` that it came as Proxy-Authorization."""

@@ -1,0 +1,25 @@
+"""The worked example of [MS-NLMP] §4.2.4: NTLMv2 with extended session security."""
+
+USER, DOMAIN, PASSWORD = "User", "Domain", "Password"
+FLAGS = 0xE28A8233
+SERVER_CHALLENGE = bytes.fromhex("0123456789abcdef")
+NT_HASH = bytes.fromhex("a4f49c406510bdcab6824ee7c30fd852")  # §4.2.2.1.2
+RESPONSE_KEY = bytes.fromhex("0c868a403bfd7a93a3001ef22ef02e3f")
+PROOF = bytes.fromhex("68cd0ab851e51c96aabc927bebef6a1c")
+SESSION_BASE_KEY = bytes.fromhex("8de40ccadbc14a82f15cb0ad0de95ca3")
+SESSION_KEY = bytes([0x55] * 16)
+SEAL_KEY = bytes.fromhex("59f600973cc4960a25480a7c196e4c58")  # client to server
+SIGN_KEY = bytes.fromhex("4788dc861b4782f35d43fd98fe1a2d39")
+PLAINTEXT = "Plaintext".encode("utf-16-le")
+SEALED = bytes.fromhex("54e50165bf1936dc996020c1811b0f06fb5f")
+CHECKSUM = bytes.fromhex("70352851f2564309")  # sequence number 0, before RC4
+SIGNATURE = bytes.fromhex("010000007fb38ec5c55d497600000000")
+AUTHENTICATE = bytes.fromhex(
+    "4e544c4d53535000 03000000 180018006c000000 5400540084000000 0c000c0048000000 0800080054000000 100010005c000000"
+    "10001000d8000000 358288e2 0501280a0000000f"
+    "44006f006d00610069006e00 5500730065007200 43004f004d0050005500540045005200"
+    "86c35097ac9cec102554764a57cccc19aaaaaaaaaaaaaaaa"
+    "68cd0ab851e51c96aabc927bebef6a1c 0101000000000000 0000000000000000 aaaaaaaaaaaaaaaa 00000000"
+    "02000c0044006f006d00610069006e00 01000c00530065007200760065007200 00000000 00000000"
+    "c5dad2544fc9799094ce1ce90bc9d03e"
+)
