@@ -1,12 +1,9 @@
 """`sipgw endpoint new|get|remove`: what New-, Get- and Remove-CsPersistentChatEndpoint do.
 
-They act on the store of `--config`, also while a gateway runs on it: the gateway looks for changes every second.
+They act on a running gateway, also by way of the store of `--config`, which the gateway looks at every second.
 """
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,10 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sipgw.config import Config, load_config
+from sipgw.config import load_config
+from sipgw.management.cmdlets.accounts import check_no_user
+from sipgw.management.cmdlets.choose import backend_for
+from sipgw.management.cmdlets.endpoint_cmdlets import matching
 from sipgw.management.parameters import config_option
-from sipgw.registry import Endpoint, NotFound, Registry, check_display_name, parse_address
-from sipgw.server.store import Store
+from sipgw.management.suggestions import endpoints_begun, pools_begun
+from sipgw.registry import Endpoint, NotFound, check_display_name, parse_address
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
 
@@ -29,64 +29,53 @@ def endpoint() -> None:
 
 @endpoint.command()
 @click.option("--sip-address", required=True, metavar="ADDRESS", help="Such as sip:ocschat@contoso.com.")
-@click.option("--pool-fqdn", required=True, metavar="FQDN", help="The configured pool that it leads to.")
+@click.option(
+    "--pool-fqdn",
+    required=True,
+    metavar="FQDN",
+    shell_complete=pools_begun,
+    help="The configured pool that it leads to.",
+)
 @click.option("--display-name", default="", metavar="NAME")
 @as_json_option
 @config_option
 def new(sip_address: str, pool_fqdn: str, display_name: str, as_json: bool, config_path: Path | None) -> None:
     """Make an endpoint."""
-    config = load_config(config_path)
+    backend = backend_for(load_config(config_path))
     made = Endpoint(f"sip:{parse_address(sip_address)}", pool_fqdn.lower(), check_display_name(display_name))
-    with _open(config) as (store, registry):
-        registry.add(made)
-        store.add_endpoint(made, time.time())
+    check_no_user(backend.config, made.sip_address, lambda text: click.echo(f"sipgw: warning: {text}", err=True))
+    backend.add_endpoint(made)
     _show_one(made, as_json, f"{made.sip_address} now leads to {made.pool_fqdn}")
 
 
 @endpoint.command()
-@click.argument("identity", required=False)
+@click.argument("identity", required=False, shell_complete=endpoints_begun)
 @as_json_option
 @config_option
 def get(identity: str | None, as_json: bool, config_path: Path | None) -> None:
     """List the endpoints, or those whose address or display name is IDENTITY."""
-    config = load_config(config_path)
-    registry = config.registry()
-    if config.store.path.exists():  # asking makes no file
-        with _open(config) as (_, registry):
-            pass
-    found = registry.endpoints() if identity is None else registry.matching(identity)
+    registry = backend_for(load_config(config_path)).registry()
+    found = registry.endpoints() if identity is None else matching(registry, identity)
     if identity is not None and not found:
         raise NotFound(f'no endpoint has the address or display name "{identity}"')
     if as_json:
-        click.echo(json.dumps([_as_dict(one) for one in found], indent=2))
+        click.echo(json.dumps([as_dict(one) for one in found], indent=2))
     elif found:
         _show_table(found)
 
 
 @endpoint.command()
-@click.argument("identity")
+@click.argument("identity", shell_complete=endpoints_begun)
 @as_json_option
 @config_option
 def remove(identity: str, as_json: bool, config_path: Path | None) -> None:
     """Remove the endpoint whose address or display name is IDENTITY."""
-    with _open(load_config(config_path)) as (store, registry):
-        removed = registry.remove(identity)
-        store.remove_endpoint(removed.sip_address)
+    removed = backend_for(load_config(config_path)).remove_endpoint(identity)
     _show_one(removed, as_json, f"{removed.sip_address} is removed")
 
 
-@contextmanager
-def _open(config: Config) -> Iterator[tuple[Store, Registry]]:
-    store = Store.open(config.store.path)
-    try:
-        registry = config.registry()
-        registry.replace_stored(store.load_endpoints())
-        yield store, registry
-    finally:
-        store.close()
-
-
-def _as_dict(one: Endpoint) -> dict[str, str | bool]:
+def as_dict(one: Endpoint) -> dict[str, str | bool]:
+    """An endpoint in JSON."""
     return {
         "sip_address": one.sip_address,
         "pool_fqdn": one.pool_fqdn,
@@ -97,7 +86,7 @@ def _as_dict(one: Endpoint) -> dict[str, str | bool]:
 
 
 def _show_one(one: Endpoint, as_json: bool, sentence: str) -> None:
-    click.echo(json.dumps(_as_dict(one), indent=2) if as_json else sentence)
+    click.echo(json.dumps(as_dict(one), indent=2) if as_json else sentence)
 
 
 def _show_table(found: list[Endpoint]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sipgw.server.store_schema import COLUMNS, SCHEMA, StoreError, bring_up_to_date, version_of
 
-__all__ = ["COLUMNS", "StoreError", "clear_errors", "connect", "create", "reading", "transaction", "version_of"]
+__all__ = ["COLUMNS", "StoreError", "clear_errors", "connect", "create", "reading", "transaction"]
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction; ours take milliseconds
 _ADVICE = {  # by SQLite's primary result code

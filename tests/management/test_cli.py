@@ -25,7 +25,9 @@ def test_help_lists_the_commands_and_hides_the_demo(sipgw: Run) -> None:
     found = sipgw("--help", config=None)
     assert found.status == 0
     names = [line.split()[0] for line in found.out.split("Commands:\n")[1].splitlines()]
-    assert names == ["check", "client", "endpoint", "explain", "pool", "serve", "user"]
+    assert names == sorted(names)
+    assert set(names) >= {"backup", "cmdlet", "completion", "endpoint", "pool-state", "restore", "serve", "user"}
+    assert "demo" not in names
 
 
 def test_no_command_shows_the_help(sipgw: Run) -> None:
@@ -82,7 +84,7 @@ def test_each_configuration_mistake_is_a_line(sipgw: Run, tmp_path: Path) -> Non
     ],
 )
 def test_ends(sipgw: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, text: str) -> None:
-    async def fail(config: object) -> int:
+    async def fail(config: object, explain: object) -> int:
         raise error
 
     monkeypatch.setattr("sipgw.server.app.serve", fail)
@@ -90,7 +92,7 @@ def test_ends(sipgw: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException,
 
 
 def test_status_of_a_program_is_that_of_the_command(sipgw: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(config: object) -> int:
+    async def serve(config: object, explain: object) -> int:
         return 7
 
     monkeypatch.setattr("sipgw.server.app.serve", serve)
@@ -188,7 +190,7 @@ import asyncio, sys
 from sipgw.management import cli
 import sipgw.server.app
 
-async def serve(config):
+async def serve(config, explain):
     print("waiting", flush=True)
     await asyncio.sleep(3600)
 

@@ -1,0 +1,75 @@
+"""The users of the file or the directory that `auth.users` names."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from sipgw.auth.accounts import Account
+from sipgw.config import Config, ConfigError
+from sipgw.config.users import addresses, read_users, users_rules
+from sipgw.config.users_text import editing, replace_file
+from sipgw.registry import HeldByUser
+from sipgw.server.directory_search import DirectoryError, read_directory, source_of
+
+_USER = re.compile(r"(?m)^[ \t]*\[\[[ \t]*user[ \t]*\]\][^\n]*(?:\n|\Z)")
+_ENABLED = re.compile(r"(?m)^([ \t]*enabled[ \t]*=[ \t]*)true\b")
+
+
+def read_accounts(config: Config) -> list[Account]:
+    """All users, none where there is no file yet. Raises ConfigError, DirectoryError or OSError."""
+    path = config.auth.users_file
+    if path is None:
+        return read_directory(source_of(config)).accounts
+    return read_users(path.read_text("utf-8"), path, users_rules(config)) if path.exists() else []
+
+
+def check_no_user(config: Config, sip_address: str, warn: Callable[[str], None]) -> None:
+    """An address-of-record is an endpoint or a user, never both. Raises HeldByUser.
+
+    Users that cannot be read are warned of: a directory that is away is no reason to keep a cut-over waiting.
+    """
+    try:
+        accounts = read_accounts(config)
+    except (ConfigError, DirectoryError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        warn(f"not known whether {sip_address} belongs to a user: {reason}")
+        return
+    held = next((one for one in accounts if one.uri == sip_address and one.enabled), None)
+    if held is not None:
+        where = config.auth.users_file or config.auth.users
+        how = "Disable-CsUser" if config.auth.users_file else "its own tools"
+        names = ", ".join(held.names)
+        raise HeldByUser(f"{sip_address} is held by the user {names} in {where}; disable that one first, with {how}")
+
+
+def disable(path: Path, config: Config, uri: str) -> None:
+    """Write `enabled = false` into a user's entry, touching nothing else. Raises ConfigError or OSError."""
+    with editing(path):
+        text = path.read_text("utf-8")
+        at = addresses(text, path).index(uri)
+        changed = _disabled(text, at)
+        if changed is None:
+            raise ConfigError([f"{path}: user[{at}]: is not written as [[user]] is; disable it in an editor"])
+        read_users(changed, path, users_rules(config))
+        replace_file(path, changed)
+
+
+def _disabled(text: str, at: int) -> str | None:
+    wanted = tomllib.loads(text)
+    wanted["user"][at]["enabled"] = False
+    for candidate in _candidates(text):
+        with suppress(tomllib.TOMLDecodeError):
+            if tomllib.loads(candidate) == wanted:
+                return candidate
+    return None
+
+
+def _candidates(text: str) -> Iterator[str]:
+    """The text with each entry disabled in turn: what looks like one may stand in a text of several lines."""
+    for header in _USER.finditer(text):
+        head, tail = text[: header.end()], text[header.end() :]
+        yield f"{head}enabled = false\n{tail}" if head.endswith("\n") else f"{head}\nenabled = false\n"
+    for line in _ENABLED.finditer(text):
+        yield f"{text[: line.start()]}{line[1]}false{text[line.end() :]}"

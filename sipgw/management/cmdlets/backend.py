@@ -1,0 +1,28 @@
+"""What the cmdlets act on: a running gateway, or the store that it would run on."""
+
+from typing import Protocol
+
+from sipgw.config import Config
+from sipgw.registry import Endpoint, PoolState, Registry
+from sipgw.registry.pool_state import Change
+
+
+class Backend(Protocol):
+    """Each raises RegistryError for what is refused, StoreError or OSError for what fails."""
+
+    @property
+    def config(self) -> Config: ...
+
+    def registry(self) -> Registry:
+        """Endpoints and pools as they are now."""
+        ...
+
+    def add_endpoint(self, endpoint: Endpoint) -> None: ...
+
+    def remove_endpoint(self, identity: str) -> Endpoint:
+        """By its address or display name. Returns what is removed."""
+        ...
+
+    def change_pool(self, fqdn: str, change: Change) -> tuple[PoolState, PoolState]:
+        """Returns what was set for the pool before, and what is set now."""
+        ...
