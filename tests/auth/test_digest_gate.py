@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from sipgw.auth.accounts import Account, AccountTable
-from sipgw.auth.digest_client import DigestClient
 from sipgw.auth.answer import Answer
+from sipgw.auth.digest_client import DigestClient
 from sipgw.auth.digest_gate import DigestGate
 from sipgw.auth.digest_server import DigestServer, DigestSettings
 from sipgw.auth.lockout import Lockout, LockoutSettings

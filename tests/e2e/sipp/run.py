@@ -36,7 +36,9 @@ async def listening(port: int, transport: str) -> None:
     """Wait until something takes what comes to the port; ended connections may hold it before that."""
     table, state = ("udp", "07") if transport == "udp" else ("tcp", "0A")
     async with asyncio.timeout(10):
-        while not any(local == f"0100007F:{port:04X}" and now == state for local, now in _sockets(table)):
+        while True:
+            if any(local == f"0100007F:{port:04X}" and now == state for local, now in _sockets(table)):
+                return
             await asyncio.sleep(0.02)
 
 
