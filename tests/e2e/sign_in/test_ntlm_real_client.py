@@ -135,6 +135,7 @@ async def test_an_association_that_is_displaced(tmp_path: Path, start_client: St
         await bob.chat_ready()
         await room.say("anybody there?")
         await alice.wait_for("connection_error", within=20)
+        await alice.wait_for("signed_off")
         assert len(alice.sip_messages()) < 200, "no storm"
         await alice.connect()
         await (await room.rejoined()).say("back again")
@@ -152,6 +153,7 @@ async def test_the_gateway_restarts_in_mid_call(tmp_path: Path, start_client: St
         async with sipgw("serve", "--config", here.config) as gateway:
             await gateway.ports()
             await alice.wait_for("connection_error")
+            await alice.wait_for("signed_off")
             await alice.connect()
             again = await room.rejoined()
             await again.say("back again")
