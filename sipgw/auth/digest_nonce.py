@@ -8,8 +8,10 @@ from collections import OrderedDict
 from enum import Enum
 from hashlib import blake2b
 from random import Random
+from typing import NamedTuple
 
-WINDOW = 64  # counts below the highest that may still come: requests overtake one another on UDP
+from sipgw.auth.replay import ReplayWindow
+
 _MAC_BYTES = 16
 _TIME_DIGITS = 14  # milliseconds, in hexadecimal
 
@@ -22,27 +24,11 @@ class Use(Enum):
     REPLAYED = "replayed"  # this count was used before
 
 
-class _Uses:
-    """Which counts of a nonce were used: the highest, and a bit for each of the WINDOW up to it."""
+class _Uses(NamedTuple):
+    """When a nonce was made, and which of its counts were used."""
 
-    __slots__ = ("highest", "made", "seen")
-
-    def __init__(self, made: float) -> None:
-        self.made = made
-        self.highest = 0
-        self.seen = 0
-
-    def take(self, count: int) -> bool:
-        ahead = count - self.highest
-        if ahead > 0:
-            self.seen = (self.seen << min(ahead, WINDOW) | 1) & ((1 << WINDOW) - 1)
-            self.highest = count
-            return True
-        bit = 1 << -ahead
-        if -ahead >= WINDOW or self.seen & bit:
-            return False
-        self.seen |= bit
-        return True
+    made: float
+    counts: ReplayWindow
 
 
 class Nonces:
@@ -71,9 +57,9 @@ class Nonces:
         if uses is None:
             if made <= self._floor:
                 return Use.STALE
-            uses = self._used[nonce] = _Uses(made)
+            uses = self._used[nonce] = _Uses(made, ReplayWindow())
             self._shrink(now)
-        return Use.FRESH if uses.take(count) else Use.REPLAYED
+        return Use.FRESH if uses.counts.take(count) else Use.REPLAYED
 
     def _made(self, nonce: str) -> float | None:
         """When it was made, None when not by us."""

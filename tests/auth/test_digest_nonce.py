@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipgw.auth.digest_nonce import WINDOW, Nonces, Use
+from sipgw.auth.digest_nonce import Nonces, Use
+from sipgw.auth.replay import WINDOW
 
 FRESH, STALE, REPLAYED = Use
 

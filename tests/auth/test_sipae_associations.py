@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sipgw.auth.accounts import Account, AccountTable
 from sipgw.auth.ntlm_mechanism import NtlmMechanism
 from sipgw.auth.ntlm_session import NtlmSession
-from sipgw.auth.sipae_associations import WINDOW, Association, AssociationLimits, Associations, ReplayWindow, flow_key
+from sipgw.auth.replay import WINDOW, ReplayWindow
+from sipgw.auth.sipae_associations import Association, AssociationLimits, Associations, flow_key
 from sipgw.auth.sipae_handshakes import HandshakeLimits, Handshakes
 from sipgw.events import Flow
 from tests.auth.vectors.peer import ALICE, BOB, TARGETNAME, flow

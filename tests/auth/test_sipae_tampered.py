@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipgw.auth.answer import Answer
-from sipgw.auth.sipae_associations import WINDOW
+from sipgw.auth.replay import WINDOW
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.parser import parse_message
