@@ -1,6 +1,6 @@
-"""What the emulated pool and the emulated client are told on the command line."""
+"""What the emulated pools and the emulated client are told on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sipgw.config import ListenAddress
@@ -25,11 +25,36 @@ class PoolOptions:
 
 
 @dataclass(frozen=True)
+class LookupOptions:
+    """A legacy pool: `services` Lookup services, all signed in as `register`, and a Channel service for each of
+    `channel_uris`; the rooms as in PoolOptions. `via` is the Front End. URIs are `sip:user@host`.
+
+    With `login` they sign in with that account name and `password`. `ca` is for TLS, as in ClientOptions.
+    """
+
+    register: str
+    via: Server
+    services: int = 1
+    channel_uris: tuple[str, ...] = ()
+    data: Path | None = None
+    rooms_file: Path | None = None
+    rooms: tuple[str, ...] = ()
+    ca: Path | None = None
+    login: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def domain(self) -> str:
+        return self.register.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
 class ClientOptions:
     """What a client does, in this order: sign in, list rooms, join, show history, say, wait for what it expects.
 
     `user` and `contact_object` are `sip:user@host`; `timeout` is in seconds, for the whole run; `ca` is a PEM file that
-    the server's certificate is checked against.
+    the server's certificate is checked against. With `login` it answers challenges with that account name and
+    `password`; `auth` is the scheme, "ntlm", "kerberos" or "digest", "auto" for the one that suits best.
     """
 
     user: str
@@ -42,3 +67,6 @@ class ClientOptions:
     list_rooms: bool = False
     timeout: float = 30.0
     ca: Path | None = None
+    login: str = ""
+    password: str = field(default="", repr=False)
+    auth: str = "auto"

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
+from sipgw.auth.login_client import LoginClient, digest_lines
+from sipgw.auth.sipae_client import CHALLENGES, CREDENTIALS, Verdict
 from sipgw.core.dialog import Dialog, DialogId, dialog_id
-from sipgw.events import Flow, Hop, Listener, Send
+from sipgw.events import Flow, Hop, Listener, Output, Send
 from sipgw.message.build import new_request, response_to
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request, Response
@@ -19,6 +21,8 @@ from sipgw.transaction.tables import RETRANSMIT, TIMEOUT
 from sipgw.transaction.timers import Queue, TimerValues
 
 MAX_ANSWERS = 64  # of one INVITE by different callees; further ones are left to end by themselves
+MAX_HELD = 1000  # requests that wait for the end of a handshake; to further ones the challenge is the answer
+MAX_TRIES = 8  # of one request, whatever the challenges say; NTLM takes three, six after a lost association
 TARGET_REFRESH = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER")
 Answered = Callable[["Response | None", str, float], None]  # final response or None, reason when None, now
 
@@ -38,6 +42,8 @@ class UserAgent(Stack):
 
     application: Application
     extensions: frozenset[str] = frozenset()  # option tags that a peer may require, in lower case
+    login: LoginClient | None = None  # answers challenges, signs and checks signatures; `sign_in_by` sets it
+    on_connection_lost: Callable[[str, float], None] | None = None  # told why a connection is gone
 
     def __init__(
         self, listeners: list[Listener], random: Random, timers: TimerValues, max_transactions: int = 10_000
@@ -48,6 +54,12 @@ class UserAgent(Stack):
         self.dialogs: dict[DialogId, Dialog] = {}
         self._listeners = listeners
         self._unacknowledged: dict[DialogId, _Unacknowledged] = {}
+        self._held: list[tuple[_Waiting, Response]] = []
+
+    def sign_in_by(self, login: LoginClient) -> None:
+        """Answer challenges by this from now on, also in dialogs."""
+        self.login = login
+        self.layer.seal, self.layer.hears = login.seal, login.hears
 
     # requests that come in
 
@@ -155,7 +167,7 @@ class UserAgent(Stack):
         branch = self.layer.new_branch()
         to = self._way(dialog)
         request = dialog.request(method, self.via(to, branch), headers, body)
-        self._start(request, branch, to, done, now)
+        self._start(_Waiting(self, request, to, done, dialog), branch, now)
 
     def _way(self, dialog: Dialog) -> Flow | Hop:
         """The connection that the peer last used while it lives, else a new one to the first route (§12.2.1.1)."""
@@ -168,34 +180,98 @@ class UserAgent(Stack):
     def send_outside(
         self, method: str, uri: str, to: Flow | Hop, headers: list[str], now: float, done: Answered, body: bytes = b""
     ) -> Request:
-        """A request outside any dialog; `headers` hold all but Via, Max-Forwards and Content-Length. Returns it."""
+        """A request outside any dialog; `headers` hold all but Via, Max-Forwards and Content-Length. Returns it; where
+        it is challenged it becomes what is sent again, with credentials and a higher CSeq."""
         branch = self.layer.new_branch()
         lines = [f"Via: {self.via(to, branch)}", "Max-Forwards: 70", *headers]
         request = new_request(method, uri, lines, body)
-        self._start(request, branch, to, done, now)
+        self._start(_Waiting(self, request, to, done), branch, now)
         return request
 
-    def _start(self, request: Request, branch: str, to: Flow | Hop, done: Answered, now: float) -> None:
-        sent_by = self.sent_by(to.transport)
-        self.layer.send_request(_Waiting(self, request, done), request, branch, to, now, sent_by=sent_by)
+    def _start(self, waiting: "_Waiting", branch: str, now: float) -> None:
+        to = waiting.to
+        self.layer.send_request(waiting, waiting.request, branch, to, now, sent_by=self.sent_by(to.transport))
+
+    # challenges
+
+    def takes_challenge(self, waiting: "_Waiting", response: Response, now: float) -> bool:
+        """Whether a 401 or 407 is not the end of a request: it is sent again, or will be (§22.2)."""
+        if self.login is None or waiting.tries >= MAX_TRIES:
+            return False
+        verdict = self.login.challenged(waiting.request, response, now)
+        if verdict is Verdict.LATER:
+            if len(self._held) >= MAX_HELD:
+                self.counters["not_held"] += 1
+                return False
+            self._held.append((waiting, response))
+        elif verdict is Verdict.AGAIN:
+            self._send_again(waiting, now)
+        else:
+            self._give_up_held(now)
+        return verdict is not Verdict.REFUSED
+
+    def _send_again(self, waiting: "_Waiting", now: float) -> None:
+        """The same request with another branch and a CSeq that is one higher (§22.2), by the way that there is now."""
+        waiting.tries += 1
+        request, dialog = waiting.request, waiting.dialog
+        if dialog is None:
+            number = request.cseq.number + 1
+        else:
+            waiting.to = self._way(dialog)
+            number = dialog.local_seq = dialog.local_seq + 1
+        branch = self.layer.new_branch()
+        fresh = {"via": f"Via: {self.via(waiting.to, branch)}", "cseq": f"CSeq: {number} {request.method}"}
+        pairs = zip(request.lines, request.names, strict=True)
+        request.set_lines(
+            request.uri, [(fresh.get(name, line), name) for line, name in pairs if name not in CREDENTIALS]
+        )
+        self._start(waiting, branch, now)
+
+    def settled(self, request: Request, now: float) -> None:
+        """A request has got its final response or will get none: those that were held for it can go on."""
+        if self.login is None:
+            return
+        self.login.settled(request)
+        if not self.login.busy:
+            held, self._held = self._held, []
+            for waiting, _ in held:
+                self._send_again(waiting, now)
+
+    def _give_up_held(self, now: float) -> None:
+        """Who was refused once need not try again with each request."""
+        held, self._held = self._held, []
+        for waiting, response in held:
+            waiting.end(response, now)
+
+    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
+        if self.login is not None:
+            self.login.connection_lost()
+        outputs = super().connection_lost(flow, hop, reason, now)
+        if self.on_connection_lost is not None:
+            self.on_connection_lost(reason, now)
+        return outputs + self.outputs()
+
+    # dialogs
 
     def establish(self, request: Request, response: Response, to: Flow | Hop, now: float) -> Dialog:
         """The dialog that a 2xx to our INVITE opens, acknowledged (§13.2.2.4). Raises MalformedMessage."""
         dialog = Dialog.from_response(request, response, to)
         self.dialogs[dialog.id] = dialog
-        self._acknowledge(dialog, request.cseq.number)
+        self._acknowledge(dialog, request)
         return dialog
 
-    def _acknowledge(self, dialog: Dialog, number: int) -> None:
+    def _acknowledge(self, dialog: Dialog, invite: Request) -> None:
+        """With the number of the INVITE, and its credentials where they are not for each message (§13.2.2.4)."""
         via = self.via(dialog.to, self.layer.new_branch())
-        self.layer.out.append(Send(dialog.request("ACK", via, [], cseq=number).encode(), dialog.to))
+        credentials = digest_lines(invite)
+        self.layer.send(dialog.request("ACK", via, credentials, cseq=invite.cseq.number), dialog.to)
 
     def answered_again(self, request: Request, response: Response, tags: set[str], to: Flow | Hop, now: float) -> None:
         """A further 2xx to our INVITE (§13.2.2.4): the same again, whose ACK was lost, or another branch of a fork, of
         which we want one only; `tags` are those of the answers before. Raises MalformedMessage."""
         known = self.dialogs.get((response.call_id, response.from_tag, response.to_tag))
         dialog = known or Dialog.from_response(request, response, to)
-        self._acknowledge(dialog, request.cseq.number)
+        self._acknowledge(dialog, request)
         if response.to_tag not in tags:
             tags.add(response.to_tag)
             self.bye(dialog, now)
@@ -222,26 +298,38 @@ class UserAgent(Stack):
 
 
 class _Waiting:
-    """The user of a client transaction that only wants the final response, once."""
+    """The user of a client transaction that only wants the final response, once; after a challenge of the next."""
 
-    __slots__ = ("_agent", "_done", "_request", "_tags")
+    __slots__ = ("_agent", "_done", "_tags", "dialog", "request", "to", "tries")
 
-    def __init__(self, agent: UserAgent, request: Request, done: Answered) -> None:
+    def __init__(
+        self, agent: UserAgent, request: Request, to: Flow | Hop, done: Answered, dialog: Dialog | None = None
+    ) -> None:
         self._agent = agent
-        self._request = request
         self._done = done
         self._tags: set[str] = set()
+        self.request = request
+        self.to = to
+        self.dialog = dialog
+        self.tries = 1
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if response.status < 200:
             return
         if not self._tags:
-            self._tags.add(response.to_tag)
-            self._done(response, "", now)
+            if response.status not in CHALLENGES or not self._agent.takes_challenge(self, response, now):
+                self.end(response, now)
         elif len(self._tags) < MAX_ANSWERS or response.to_tag in self._tags:
-            self._agent.answered_again(self._request, response, self._tags, transaction.to, now)
+            self._agent.answered_again(self.request, response, self._tags, transaction.to, now)
+
+    def end(self, response: Response, now: float) -> None:
+        """This is the answer."""
+        self._tags.add(response.to_tag)
+        self._agent.settled(self.request, now)
+        self._done(response, "", now)
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
+        self._agent.settled(self.request, now)
         self._done(None, reason, now)
 
 

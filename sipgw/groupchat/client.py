@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import sipgw.groupchat.xccos as xccos
+from sipgw.auth.login_client import LoginClient, offered
+from sipgw.auth.sipae_client import CHALLENGES
 from sipgw.core.dialog import Dialog
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Flow, Hop, Notice
@@ -39,21 +41,30 @@ class Identity:
 class ClientAgent:
     """The application of a UserAgent. `server` is the Front End; `contact_object` what to look for there.
 
-    Notices: `signed in`, `found` (uri), `ready`, `failed` (step, reason), `envelope`, `lost` (reason), `signed out`.
+    Notices: `signed in`, `found` (uri), `ready`, `failed` (step, reason, and the envid of what was not sent),
+    `envelope`, `lost` (reason), `refreshed`, `not refreshed` (reason, and whether it was refused), `disconnected`
+    (reason), `dropped` (what), `signed out`.
     """
 
-    def __init__(self, agent: UserAgent, identity: Identity, server: Hop, contact_object: str) -> None:
+    def __init__(
+        self, agent: UserAgent, identity: Identity, server: Hop, contact_object: str, login: LoginClient | None = None
+    ) -> None:
         self._agent = agent
         self._identity = identity
         self._server: Flow | Hop = server
         self._contact_object = contact_object
         self._call_id = f"{agent.layer.new_tag()}{agent.layer.new_tag()}"
-        self._register_seq = 0
+        self._registration: Request | None = None
+        self._signed_in = False
         self._contact = f"sip:{identity.user.removeprefix('sip:')}"
         self._envid = 1
         self._lookup: Dialog | None = None
         self._channel: Dialog | None = None
         agent.application = self
+        agent.on_connection_lost = self._disconnected
+        if login is not None:
+            login.dropped = lambda what: self._notice("dropped", what=what)
+            agent.sign_in_by(login)
 
     # signing in
 
@@ -63,14 +74,14 @@ class ClientAgent:
 
     def _register(self, expires: int, done: Callable[[Response | None, str, float], None], now: float) -> None:
         identity = self._identity
-        self._register_seq += 1
+        number = self._registration.cseq.number + 1 if self._registration is not None else 1
         transport = self._server.transport
         address = f"sip:{self._agent.sent_by(transport)};transport={transport.lower()}"
         contact = f'<{address}>;proxy=replace;+sip.instance="<{identity.instance}>"'
         headers = [
             *self._from_to(identity.user),
             f"Call-ID: {self._call_id}",
-            f"CSeq: {self._register_seq} REGISTER",
+            f"CSeq: {number} REGISTER",
             f"Contact: {contact}",
             "Supported: gruu-10, adhoclist, msrtc-event-categories",
             "Event: registration",
@@ -78,7 +89,8 @@ class ClientAgent:
             "User-Agent: sipgw client",
             f"Expires: {expires}",
         ]
-        self._agent.send_outside("REGISTER", f"sip:{identity.domain}", self._server, headers, now, done)
+        uri = f"sip:{identity.domain}"
+        self._registration = self._agent.send_outside("REGISTER", uri, self._server, headers, now, done)
 
     def _from_to(self, to: str) -> list[str]:
         identity = self._identity
@@ -88,16 +100,32 @@ class ClientAgent:
         if response is None or response.status != 200:
             self._failed("sign in", response, reason)
             return
+        self._take_gruu(response)
+        self._signed_in = True
+        self._notice("signed in")
+        self._subscribe(now)
+
+    def _take_gruu(self, response: Response) -> None:
         for value in response.values("contact"):
             params = parse_name_addr(value).params
             if self._identity.instance in (params.get("+sip.instance") or "") and params.get("gruu"):
                 self._contact = unquote(params["gruu"] or "")
-        self._notice("signed in")
-        self._subscribe(now)
 
     def refresh(self, now: float) -> None:
-        """Keep the registration alive; the caller does this well before it ends."""
-        self._register(600, lambda response, reason, at: None, now)
+        """Keep the registration alive; the caller does this well before it ends, and when a connection was lost."""
+        self._register(600, self._refreshed, now)
+
+    def _refreshed(self, response: Response | None, reason: str, now: float) -> None:
+        if response is not None and response.status == 200:
+            self._take_gruu(response)
+            self._notice("refreshed")
+        else:
+            refused = response is not None and response.status in (*CHALLENGES, 403)
+            self._notice("not refreshed", reason=self._why(response, reason), refused=refused)
+
+    def _disconnected(self, reason: str, now: float) -> None:
+        if self._signed_in:
+            self._notice("disconnected", reason=reason)
 
     def _subscribe(self, now: float) -> None:
         headers = [
@@ -139,7 +167,8 @@ class ClientAgent:
             self._failed(f"find {self._contact_object}", response, reason)
             return
         self._lookup = self._agent.establish(request, response, self._server, now)
-        self._send(self._lookup, xccos.command(self._next_envid(), "requri"), now)
+        envid = self._next_envid()
+        self._send(self._lookup, envid, xccos.command(envid, "requri"), now)
 
     def _found(self, uri: str, now: float) -> None:
         self._notice("found", uri=uri)
@@ -160,24 +189,26 @@ class ClientAgent:
     def send_command(self, name: str, now: float, *data: Any) -> str:
         """Send `cmd:name`; `data` are the elements of its <data>. Returns the envid that the reply will name."""
         envid = self._next_envid()
-        self._send_on_channel(xccos.command(envid, name, *data), now)
+        self._send_on_channel(envid, xccos.command(envid, name, *data), now)
         return envid
 
-    def say(self, room_uri: str, text: str, timestamp: str, now: float) -> None:
-        """A line of chat for a room; it comes back as a notice when the pool has taken it."""
-        envelope = xccos.chat(self._next_envid(), room_uri, self._identity.user, timestamp, text)
-        self._send_on_channel(envelope, now)
+    def say(self, room_uri: str, text: str, timestamp: str, now: float) -> str:
+        """A line of chat for a room; it comes back as a notice when the pool has taken it. Returns its envid."""
+        envid = self._next_envid()
+        envelope = xccos.chat(envid, room_uri, self._identity.user, timestamp, text)
+        self._send_on_channel(envid, envelope, now)
+        return envid
 
-    def _send_on_channel(self, envelope: bytes, now: float) -> None:
+    def _send_on_channel(self, envid: str, envelope: bytes, now: float) -> None:
         if self._channel is None:
-            self._notice("failed", step="send", reason="the channel is not open")
+            self._notice("failed", step="send", reason="the channel is not open", envid=envid)
         else:
-            self._send(self._channel, envelope, now)
+            self._send(self._channel, envid, envelope, now)
 
-    def _send(self, dialog: Dialog, envelope: bytes, now: float) -> None:
+    def _send(self, dialog: Dialog, envid: str, envelope: bytes, now: float) -> None:
         def done(response: Response | None, reason: str, at: float) -> None:
             if response is None or response.status >= 300:
-                self._failed("send", response, reason)
+                self._notice("failed", step="send", reason=self._why(response, reason), envid=envid)
 
         self._agent.send(dialog, "INFO", now, done, ["Content-Type: text/plain"], envelope)
 
@@ -228,15 +259,25 @@ class ClientAgent:
             if dialog is not None:
                 self._agent.bye(dialog, now)
         self._lookup = self._channel = None
+        self._signed_in = False
         self._register(0, lambda response, reason, at: self._notice("signed out"), now)
 
     # telling
 
     def _failed(self, step: str, response: Response | None, reason: str) -> None:
-        if response is not None:
-            told = response.first("ms-diagnostics")
-            reason = f"{response.status} {response.reason}" + (f" ({told})" if told else "")
-        self._notice("failed", step=step, reason=reason)
+        self._notice("failed", step=step, reason=self._why(response, reason))
+
+    def _why(self, response: Response | None, reason: str) -> str:
+        """All that is known: the status, who tried to sign in and how, and what the server said."""
+        if response is None:
+            return reason
+        told = [response.first(name) for name in ("ms-diagnostics", "ms-diagnostics-public", "warning")]
+        if response.status in CHALLENGES:
+            login = self._agent.login
+            needed = f"a login is needed, by {offered(response)}"
+            told.insert(0, login.why or "challenged again and again" if login is not None else needed)
+        known = "; ".join(text for text in told if text)
+        return f"{response.status} {response.reason}" + (f" ({known})" if known else "")
 
     def _notice(self, kind: str, **fields: Any) -> None:
         self._agent.layer.out.append(Notice(kind, fields))

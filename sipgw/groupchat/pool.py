@@ -6,12 +6,15 @@ order over any transport.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import count
+from typing import Protocol
 
 from sipgw.core.dialog import Dialog
 from sipgw.core.failures import CHAT_FULL, diagnostics
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Log, Notice
-from sipgw.groupchat.channel import ChannelService, Deliver, Output, SessionsFull
+from sipgw.groupchat.channel import Deliver, Output, SessionsFull
 from sipgw.message.message import Response
 from sipgw.message.uri import parse_uri
 from sipgw.message.values import parse_name_addr
@@ -20,6 +23,16 @@ from sipgw.transaction.server import ServerTransaction
 SESSION_EXPIRES = 600  # seconds; pidgin-sipe sends UPDATEs in a storm when the lookup answer names no interval
 MAX_UNDELIVERED = 500  # envelopes waiting for one session; a session that falls further behind is ended
 ALLOWED = "INVITE, ACK, BYE, CANCEL, INFO, UPDATE, OPTIONS"
+
+
+class ChatService(Protocol):
+    """What stands behind the dialogs: a channel service, or a lookup service alone. See ChannelService."""
+
+    def open(self, session: int, user_uri: str, display_name: str, now: float) -> list[Output]: ...
+
+    def close(self, session: int, now: float) -> list[Output]: ...
+
+    def handle(self, session: int, body: bytes, now: float) -> list[Output]: ...
 
 
 class _Session:
@@ -35,17 +48,28 @@ class _Session:
 class PoolAgent:
     """The application of a UserAgent. `wall_offset` plus the engine's clock is the time of day, for timestamps.
 
-    Records for the room store go out as Notices of kind "record" as they come from the channel service.
+    Records for the room store go out as Notices of kind "record" as they come from the channel service. Agents that
+    share one service share the `numbers` of its sessions: what is for another agent's session goes out as a Notice of
+    kind "delivery", to be given to that agent's `deliver`. `contact` is the URI to be reached at where that is not
+    the address that a request came in at.
     """
 
-    def __init__(self, agent: UserAgent, service: ChannelService, wall_offset: float, name: str) -> None:
+    def __init__(
+        self,
+        agent: UserAgent,
+        service: ChatService,
+        wall_offset: float,
+        name: str,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._agent = agent
         self._service = service
         self._wall_offset = wall_offset
         self._name = name
         self._sessions: dict[int, _Session] = {}
         self._by_dialog: dict[Dialog, _Session] = {}
-        self._serial = 0
+        self._numbers = numbers if numbers is not None else count(1)
+        self.contact = ""
         agent.application = self
 
     # requests
@@ -65,7 +89,7 @@ class PoolAgent:
         elif method == "BYE":
             self._agent.answer(transaction, 200, now)
             self._agent.forget(dialog)
-            self._end(dialog, now)
+            self.end(dialog, now)
         elif method == "UPDATE":
             self._agent.answer(transaction, 200, now, self._session_headers(transaction))
         else:
@@ -81,16 +105,16 @@ class PoolAgent:
         user = f"sip:{parse_uri(sender.uri).aor}"
         headers = self._session_headers(transaction)
         body = self._sdp(transaction)
-        self._serial += 1
+        number = next(self._numbers)
         try:
-            outputs = self._service.open(self._serial, user, _text(sender.display), self._wall(now))
+            outputs = self._service.open(number, user, _text(sender.display), self._wall(now))
         except SessionsFull:
             self._agent.answer(
                 transaction, CHAT_FULL.status, now, [diagnostics(CHAT_FULL, self._name), "Retry-After: 60"]
             )
             return
         opened = self._agent.accept(transaction, headers, body, "application/sdp", now)
-        session = _Session(self._serial, opened)
+        session = _Session(number, opened)
         self._sessions[session.number] = self._by_dialog[opened] = session
         self._agent.layer.out.append(Log("info", "session opened", {"user": user, "pool": self._name}))
         self._perform(outputs, now)
@@ -98,8 +122,9 @@ class PoolAgent:
     def _session_headers(self, transaction: ServerTransaction) -> list[str]:
         user = parse_uri(transaction.request.uri).user or "pool"
         transport = transaction.flow.transport
+        contact = self.contact or f"sip:{user}@{self._agent.sent_by(transport)};transport={transport.lower()}"
         return [
-            f"Contact: <sip:{user}@{self._agent.sent_by(transport)};transport={transport.lower()}>",
+            f"Contact: <{contact}>",
             f"Session-Expires: {SESSION_EXPIRES};refresher=uac",
             "Supported: timer",
             f"Allow: {ALLOWED}",
@@ -133,12 +158,15 @@ class PoolAgent:
 
     def _perform(self, outputs: list[Output], now: float) -> None:
         for output in outputs:
-            if isinstance(output, Deliver):
-                self._enqueue(output, now)
-            else:
+            if not isinstance(output, Deliver):
                 self._agent.layer.out.append(Notice("record", {"record": output}))
+            elif output.session in self._sessions:
+                self.deliver(output, now)
+            else:
+                self._agent.layer.out.append(Notice("delivery", {"delivery": output}))
 
-    def _enqueue(self, delivery: Deliver, now: float) -> None:
+    def deliver(self, delivery: Deliver, now: float) -> None:
+        """An envelope for a session; one that is over gets nothing."""
         session = self._sessions.get(delivery.session)
         if session is None:
             return
@@ -175,9 +203,10 @@ class PoolAgent:
 
     def on_dialog_lost(self, dialog: Dialog, reason: str, now: float) -> None:
         self._agent.layer.out.append(Log("warning", "session lost", {"remote": dialog.remote, "reason": reason}))
-        self._end(dialog, now)
+        self.end(dialog, now)
 
-    def _end(self, dialog: Dialog, now: float) -> None:
+    def end(self, dialog: Dialog, now: float) -> None:
+        """A dialog is over, and with it its session, if it has one."""
         session = self._by_dialog.pop(dialog, None)
         if session is not None:
             del self._sessions[session.number]

@@ -66,7 +66,7 @@ def room_guid(domain: str, name: str) -> str:
 def room_named(name: str, domain: str) -> Room:
     """An open room for `--room NAME`. Raises RoomsError."""
     try:
-        name = _room_name(name)
+        name = parse_room_name(name)
     except ValueError as error:
         raise RoomsError([f"room name {error}"]) from None
     return Room(room_uri(domain, room_guid(domain, name)), name)
@@ -105,15 +105,16 @@ def _string(value: object) -> str:
     return value
 
 
-def _line(value: object) -> str:
+def parse_line(value: object) -> str:
+    """A topic, a description, part of a name. Raises ValueError, as the others do."""
     line = _string(value)
     if len(line) > MAX_NAME or not _LINE.fullmatch(line):
         raise ValueError(f"is {shown(line)}; write one line of at most {MAX_NAME} characters")
     return line
 
 
-def _room_name(value: object) -> str:
-    name = _line(value)
+def parse_room_name(value: object) -> str:
+    name = parse_line(value)
     if not name or name != name.strip():
         raise ValueError(f"is {shown(name)}; write at least one character, and no space around it")
     return name
@@ -127,7 +128,8 @@ def _guid(value: object) -> str:
         raise ValueError(f"is {shown(guid)}; write a GUID such as {UUID(int=1)}, or leave the key out") from None
 
 
-def _aor(value: object) -> str:
+def parse_aor(value: object) -> str:
+    """`sip:user@host` to its key, `user@host`."""
     address = _string(value)
     try:
         uri = parse_uri(address)
@@ -138,14 +140,14 @@ def _aor(value: object) -> str:
     return uri.aor
 
 
-_Aors = Annotated[tuple[Annotated[str, PlainValidator(_aor)], ...], AsArray, Field(max_length=MAX_MEMBERS)]
+_Aors = Annotated[tuple[Annotated[str, PlainValidator(parse_aor)], ...], AsArray, Field(max_length=MAX_MEMBERS)]
 
 
 class _RoomTable(Table):
-    name: Annotated[str, PlainValidator(_room_name), Field(examples=["Lobby"])]
+    name: Annotated[str, PlainValidator(parse_room_name), Field(examples=["Lobby"])]
     guid: Annotated[str | None, PlainValidator(_guid)] = None
-    topic: Annotated[str, PlainValidator(_line)] = ""
-    description: Annotated[str, PlainValidator(_line)] = ""
+    topic: Annotated[str, PlainValidator(parse_line)] = ""
+    description: Annotated[str, PlainValidator(parse_line)] = ""
     members: _Aors | None = None
     managers: _Aors = ()
 

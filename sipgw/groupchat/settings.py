@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MAX_ROOMS = 1_000  # of a pool
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
@@ -21,7 +23,7 @@ class ChannelSettings:
     max_answer: int = 200_000  # what does not fit is left out: results [search], the oldest messages [context], users
     # from lists [participants]; rooms of a batch are not joined [answer]. A connection takes bodies of 262,144.
 
-    max_rooms: int = 1_000  # more are an error at the start
+    max_rooms: int = MAX_ROOMS  # more are an error at the start
     max_sessions: int = 10_000  # `open` raises SessionsFull [sessions]
     max_rooms_per_session: int = 200  # a further join is refused [rooms_per_session]
     max_joined: int = 100_000  # users of open rooms who are remembered as members; a further one is not [joined]

@@ -16,10 +16,17 @@ import click
 
 from sipgw import __version__
 from sipgw.config import ConfigError, ListenAddress, Log, load_config
+from sipgw.management.backup import backup, restore
 from sipgw.management.check import check
+from sipgw.management.cmdlets.command import cmdlet
+from sipgw.management.completion import completion
 from sipgw.management.endpoint import endpoint
 from sipgw.management.explain import explain
+from sipgw.management.login import login_options, read_login
+from sipgw.management.lookup import lookup
 from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, config_option
+from sipgw.management.pool_data import compare_, export_, import_
+from sipgw.management.pool_state import pool_state
 from sipgw.management.users import user
 from sipgw.observability import log
 from sipgw.options import ClientOptions, PoolOptions
@@ -84,7 +91,13 @@ def commands() -> None:
 commands.add_command(check)
 commands.add_command(explain)
 commands.add_command(endpoint)
+commands.add_command(cmdlet)
+commands.add_command(pool_state)
+commands.add_command(backup)
+commands.add_command(restore)
+commands.add_command(completion)
 commands.add_command(user)
+commands.add_command(lookup)
 
 
 @commands.command()
@@ -93,12 +106,13 @@ def serve(config_path: Path | None) -> int:
     """Run the gateway."""
     config = load_config(config_path)
     log.configure(config.log.format, config.log.level)
+    from sipgw.management.explain_live import explain_live
     from sipgw.server.app import serve as run_gateway
 
-    return run(run_gateway(config))
+    return run(run_gateway(config, explain_live))
 
 
-@commands.command()
+@commands.group(invoke_without_command=True)
 @click.option("--listen", type=LISTEN, multiple=True, default=[POOL_LISTEN], show_default="tcp:127.0.0.1:5041")
 @click.option("--data", type=FILE, help="SQLite file for rooms and history; default: in memory.")
 @click.option("--rooms", "rooms_file", type=EXISTING_FILE, help="TOML file of rooms.")
@@ -109,8 +123,11 @@ def serve(config_path: Path | None) -> int:
 @click.option(
     "--ca", type=EXISTING_FILE, help="PEM file; whoever connects has to show a certificate of these authorities."
 )
-def pool(**options: Any) -> int:
-    """Run an emulated Persistent Chat pool."""
+@click.pass_context
+def pool(context: click.Context, /, **options: Any) -> int:
+    """Run an emulated Persistent Chat pool; or, with a command, move the data of one."""
+    if context.invoked_subcommand is not None:
+        return 0
     _log_as_default()
     if any(item.transport == "TLS" for item in options["listen"]):
         for name in ("certificate", "private_key"):
@@ -119,6 +136,11 @@ def pool(**options: Any) -> int:
     from sipgw.server.pool_app import run_pool
 
     return run(run_pool(PoolOptions(**options)))
+
+
+pool.add_command(export_)
+pool.add_command(import_)
+pool.add_command(compare_)
 
 
 @commands.command()
@@ -132,7 +154,8 @@ def pool(**options: Any) -> int:
 @click.option("--rooms", "list_rooms", is_flag=True, help="List the rooms.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, metavar="SECONDS")
 @click.option("--ca", type=EXISTING_FILE, help="PEM file to check the gateway's certificate against.")
-def client(user: str, contact_object: str, **options: Any) -> int:
+@login_options
+def client(user: str, contact_object: str, login: str, password_file: Path | None, auth: str, **options: Any) -> int:
     """Run an emulated legacy client: sign in, find the chat service, then what the options say.
 
     Without --join, --say, --expect, --history or --rooms it is a small chat program.
@@ -141,6 +164,7 @@ def client(user: str, contact_object: str, **options: Any) -> int:
     from sipgw.server.client_app import run_client
 
     contact_object = contact_object or f"sip:ocschat@{user.rpartition('@')[2]}"
+    options |= read_login(login, password_file, auth)
     return run(run_client(ClientOptions(user, contact_object=contact_object, **options)))
 
 

@@ -21,27 +21,38 @@ from sipgw.locating import Reach
 from sipgw.observability.log import configure, get_logger
 from sipgw.registry import Registry
 from sipgw.registry.pool_state import active_servers, inactive_servers
+from sipgw.server.admin.config_changes import values_changed
+from sipgw.server.admin.lag import LoopLag
+from sipgw.server.audit import Actor, audited
 from sipgw.server.certificates import CertificateWatch
 from sipgw.server.reload import again
 from sipgw.server.running import RunningFile
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
+from sipgw.server.sign_in import SignIn
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
 from sipgw.server.tls import TlsContexts, TlsError, tls_settings
 from sipgw.transaction.timers import TimerValues
 
 if TYPE_CHECKING:
-    from sipgw.server.sign_in import SignIn
+    from sipgw.server.admin.access import Access
+    from sipgw.server.admin.explaining import Explain
+    from sipgw.server.admin.server import AdminServer
 
+BY_SIGNAL = Actor("signal", "SIGHUP")
 DRAIN, DRAIN_STEP = 5.0, 0.05  # seconds that transactions get to finish after SIGTERM, and between looks
 FILES_POLL = 0.5  # seconds between looks for endpoints changed by the command line, and for new certificates
 _EXPIRES_AT = ROW.index("expires_at")
 
 
 class GatewayApp:
-    """A running gateway: `listeners` are bound when `start` returns; `close` ends it."""
+    """A running gateway: `listeners` are bound when `start` returns; `close` ends it.
 
-    def __init__(self, config: Config, trace: Tracer | None = None) -> None:
+    `explain` is what the admin API asks what would happen to a request. `changing` is held by whoever changes endpoints
+    or the configuration. `since` and `reloaded`, when the configuration was last read, are times of the wall clock.
+    """
+
+    def __init__(self, config: Config, trace: Tracer | None = None, explain: "Explain | None" = None) -> None:
         self._config = config
         self._trace = trace
         self._log = get_logger()
@@ -56,6 +67,25 @@ class GatewayApp:
         self._tls: TlsContexts
         self._watch: CertificateWatch
         self._sign_in: SignIn | None = None
+        self.explain = explain
+        self.admin: AdminServer | None = None
+        self.changing = asyncio.Lock()
+        self.since = self.reloaded = time.time()
+        self.reloaded_well = True
+        self.lag: LoopLag
+
+    @property
+    def config(self) -> Config:
+        """What it goes by at the moment."""
+        return self._config
+
+    def sign_in_sizes(self) -> dict[str, int]:
+        """How much sign-in keeps in mind."""
+        sign_in = self._sign_in
+        if sign_in is None:
+            return {}
+        lockout = {f"lockout_{kind}": count for kind, count in sign_in.lockout.sizes().items()}
+        return {**sign_in.gate.sizes(), **lockout}
 
     async def start(self) -> None:
         """Open the store, bind, listen. Raises OSError or StoreError with a text for the operator."""
@@ -67,6 +97,7 @@ class GatewayApp:
             ears = bind(addresses, config.gateway.fqdn)
             self.listeners = _listeners(ears)
             self._tls = TlsContexts(tls_settings(config))
+            access = _access(config)
             self.engine = self._build_engine()
             await self._use_sign_in(await self._read_users(config))
             self.shell = self._build_shell()
@@ -79,6 +110,20 @@ class GatewayApp:
         self.shell.run(lambda now: self.shell.perform(self.engine.start_probing(now)), self.engine.outputs)
         self._watch = CertificateWatch(self._tls, self._log, self.shell.counters)
         self._poller = asyncio.get_running_loop().create_task(self._follow_files())
+        self.lag = LoopLag()
+        self._start_admin(access)
+
+    def _start_admin(self, access: "Access") -> None:
+        """Calls go before administration: where its address cannot be had, they are taken all the same."""
+        from sipgw.server.admin.server import AdminServer
+
+        try:
+            self.admin = AdminServer(self, access)
+        except OSError as error:
+            advice = "free it or change admin.listen; a reload tries again"
+            self._log.error("no admin API", reason=f"{error.strerror}; {advice}")
+        else:
+            self._log.info("admin API", url=self.admin.url)
 
     def _build_engine(self) -> Engine:
         self._seen = self.store.data_version()  # before the endpoints are read, so that no change is missed
@@ -93,18 +138,16 @@ class GatewayApp:
         registry.replace_stored(self.store.load_endpoints())
         registry.replace_states(self.store.load_pool_states())
 
-    async def _read_users(self, config: Config) -> "SignIn | None":
+    async def _read_users(self, config: Config) -> SignIn | None:
         """Who may sign in by a configuration; None where the network is trusted. Raises ConfigError or OSError."""
         if not config.auth.schemes:
             return None
-        from sipgw.server.sign_in import SignIn
-
         lockout = self._sign_in.lockout if self._sign_in is not None else None
         sign_in = SignIn(config, self._log, self.engine.counters, _clock_offset(), lockout)
         await sign_in.users.start()
         return sign_in
 
-    async def _use_sign_in(self, sign_in: "SignIn | None") -> None:
+    async def _use_sign_in(self, sign_in: SignIn | None) -> None:
         before, self._sign_in = self._sign_in, sign_in
         self.engine.use_gate(sign_in.gate if sign_in is not None else None)
         if before is not None:
@@ -139,10 +182,14 @@ class GatewayApp:
                 self._sign_in.users.look()
             self._running.look(self._config, self.listeners, self.engine.health, now)
             await asyncio.sleep(FILES_POLL)
-            version = self.store.data_version()
-            if version != self._seen:
-                self._seen = version
-                self._take_changes()
+            self.follow_store()
+
+    def follow_store(self) -> None:
+        """Take over what has been changed in the store, if anything has."""
+        version = self.store.data_version()
+        if version != self._seen:
+            self._seen = version
+            self._take_changes()
 
     def _take_changes(self) -> None:
         before = {endpoint.sip_address for endpoint in self.registry.endpoints()}
@@ -156,30 +203,48 @@ class GatewayApp:
             added, removed = sorted(after - before), sorted(before - after)
             self._log.info("endpoints changed", added=" ".join(added) or "-", removed=" ".join(removed) or "-")
 
-    async def reload(self) -> list[str]:
+    async def reload(self, who: Actor = BY_SIGNAL) -> list[str]:
         """Read the configuration file again and go by it. What is wrong is returned, a line each; then nothing changes.
 
         Calls under way go on. Raises nothing that an operator could cause.
         """
+        async with self.changing:
+            before = self._config
+            try:
+                with audited(self.store.path, who, "reload", str(before.source or "")) as entry:
+                    await self._reload()
+                    entry.before, entry.after = values_changed(before, self._config)
+            except ConfigError as error:
+                self.reloaded_well = False
+                return error.problems
+            except StoreError as error:
+                return [str(error)]
+            self.reloaded, self.reloaded_well = time.time(), True
+        return []
+
+    async def _reload(self) -> None:
+        """Raises ConfigError; then nothing has changed."""
+        config = again(self._config)
+        access = _access(config)
         try:
-            config = again(self._config)
             tls = TlsContexts(tls_settings(config))
             sign_in = await self._read_users(config)
-        except ConfigError as error:
-            return error.problems
         except (TlsError, OSError) as error:
-            return [f"{self._config.source}: {error}"]
+            raise ConfigError([f"{self._config.source}: {error}"]) from None
         try:
             added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
             ears = bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
         except OSError as error:
             if sign_in is not None:
                 await sign_in.users.close()
-            return [f"{self._config.source}: gateway.listen: {error}"]
+            raise ConfigError([f"{self._config.source}: gateway.listen: {error}"]) from None
         await self._take(config, ears, tls, sign_in)
-        return []
+        if self.admin is not None:
+            self.admin.access = access
+        else:
+            self._start_admin(access)
 
-    async def _take(self, config: Config, ears: list[Ears], tls: TlsContexts, sign_in: "SignIn | None") -> None:
+    async def _take(self, config: Config, ears: list[Ears], tls: TlsContexts, sign_in: SignIn | None) -> None:
         self._tls = tls
         self.shell.use_tls(tls)
         self._watch.follow(tls)
@@ -213,6 +278,9 @@ class GatewayApp:
             await asyncio.sleep(DRAIN_STEP)
 
     async def close(self) -> None:
+        if self.admin is not None:
+            await self.admin.close()
+        self.lag.close()
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
@@ -221,6 +289,13 @@ class GatewayApp:
             await self._sign_in.users.close()
         self._running.close()
         self.store.close()
+
+
+def _access(config: Config) -> "Access":
+    """Who may use the admin API. Raises ConfigError."""
+    from sipgw.server.admin.access import access_of
+
+    return access_of(config)
 
 
 def _state(registry: Registry, fqdn: str) -> dict[str, str]:
@@ -336,9 +411,9 @@ async def _until_stopped(app: GatewayApp, wishes: Wishes) -> None:
             get_logger().info("reloaded", addresses=" ".join(str(listener) for listener in app.listeners))
 
 
-async def serve(config: Config) -> int:
+async def serve(config: Config, explain: "Explain | None" = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status."""
-    app = GatewayApp(config)
+    app = GatewayApp(config, explain=explain)
     log = get_logger()
     wishes = _take_signals()  # before anybody can know that we run
     try:

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from random import SystemRandom
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
+from sipgw.auth.login_client import Login, LoginClient
+from sipgw.auth.sipae_endpoint import instance_of
 from sipgw.config import TlsFiles
 from sipgw.core.user_agent import UserAgent
 from sipgw.events import Hop, Notice
@@ -21,6 +23,7 @@ from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.transaction.timers import TimerValues
 
 REFRESH = 240.0  # seconds between REGISTERs; the gateway grants at least 300
+SOONEST, LATEST = 0.25, 30.0  # seconds until the REGISTER after a lost connection; each failure doubles them
 
 
 class ClientError(Exception):
@@ -35,10 +38,14 @@ class GroupChatClient:
         options: ClientOptions,
         heard: Callable[[xccos.GroupChat], None] | None = None,
         trace: Tracer | None = None,
+        complain: Callable[[str], None] | None = None,
     ) -> None:
+        """`heard` is called for every line, `complain` for what goes wrong without anybody waiting for it."""
         self._options = options
         self._trace = trace
         self._heard = heard
+        self._complain = complain
+        self._dropped: Counter[str] = Counter()
         self._notices: asyncio.Queue[Notice] = asyncio.Queue(maxsize=1000)
         self.messages: list[xccos.GroupChat] = []
         self._arrived = asyncio.Event()
@@ -46,7 +53,9 @@ class GroupChatClient:
         self._shell: Shell
         self._agent: UserAgent
         self._client: ClientAgent
+        self._unsaid: dict[str, str] = {}
         self._refresher: asyncio.TimerHandle | None = None
+        self._soon = SOONEST
         self.rooms: dict[str, str] = {}
 
     async def start(self) -> None:
@@ -56,7 +65,8 @@ class GroupChatClient:
         ears = bind([("UDP", "127.0.0.1" if ":" not in host else "::1", 0)], "") if transport == "UDP" else []
         self._agent = UserAgent([ear.listener for ear in ears], SystemRandom(), TimerValues())
         hop = Hop(transport, host, port, host if transport == "TLS" else "")
-        self._client = ClientAgent(self._agent, identity_of(options.user), hop, options.contact_object)
+        login = self._login()
+        self._client = ClientAgent(self._agent, identity_of(options.user), hop, options.contact_object, login)
         tls = TlsContexts(TlsSettings(TlsFiles(ca=options.ca), system=True)) if transport == "TLS" else None
         self._shell = Shell(self._agent, tls=tls, notify=self._notice, trace=self._trace)
         await self._shell.start(ears)
@@ -64,22 +74,72 @@ class GroupChatClient:
         await self._until("ready")
         self._schedule_refresh()
 
-    def _schedule_refresh(self) -> None:
-        self._refresher = asyncio.get_running_loop().call_later(REFRESH, self._refresh)
+    def _login(self) -> LoginClient | None:
+        options = self._options
+        if not options.login:
+            return None
+        login = Login(options.login, options.password, "" if options.auth == "auto" else options.auth)
+        return LoginClient(login, SystemRandom(), time.time() - asyncio.get_running_loop().time())
 
-    def _refresh(self) -> None:
-        self._act(self._client.refresh)
+    def _schedule_refresh(self, seconds: float = REFRESH) -> None:
+        if self._refresher is not None:
+            self._refresher.cancel()
+        self._refresher = asyncio.get_running_loop().call_later(seconds, self.refresh)
+
+    def refresh(self) -> None:
+        """REGISTER again, now."""
         self._schedule_refresh()
+        self._act(self._client.refresh)
+
+    def _refresh_soon(self) -> None:
+        self._schedule_refresh(self._soon)
+        self._soon = min(self._soon * 2, LATEST)
 
     def _act(self, action: Callable[[float], Any]) -> None:
         self._shell.run(action, self._agent.outputs)
 
     def _notice(self, notice: Notice) -> None:
-        if notice.kind == "envelope":
-            for item in notice.fields["envelope"].items:
+        kind, fields = notice.kind, notice.fields
+        if kind == "envelope":
+            for item in fields["envelope"].items:
                 self._take(item)
-        elif not self._notices.full():  # nobody waits for more than the latest few
-            self._notices.put_nowait(notice)
+        elif kind == "dropped":
+            self._drop(fields["what"])
+        elif kind == "refreshed":
+            self._soon = SOONEST
+        elif kind == "disconnected" or (kind == "not refreshed" and not fields["refused"]):
+            self._refresh_soon()
+        elif kind == "not refreshed":  # at the next regular time again: more would get the account locked
+            self._tell(f"no longer signed in: {fields['reason']}")
+        else:
+            if "envid" in fields:
+                self._not_sent(fields["envid"], fields["reason"])
+            if not self._notices.full():  # nobody waits for more than the latest few
+                self._notices.put_nowait(notice)
+
+    def _tell(self, text: str) -> None:
+        if self._complain is not None:
+            self._complain(text)
+
+    def _drop(self, what: str) -> None:
+        """Told once for each reason: whoever sends one such message can send many."""
+        reason = what.rpartition(": ")[2]
+        if not self._dropped[reason]:
+            self._tell(f"a message of the server's was dropped: {what}")
+        self._dropped[reason] += 1
+
+    def _but(self) -> str:
+        """What else may have to do with an answer that has not come."""
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self._dropped.items())
+        return f"; messages of the server's were dropped: {dropped}" if dropped else ""
+
+    def _not_sent(self, envid: str, reason: str) -> None:
+        future = self._replies.pop(envid, None)
+        if future is not None and not future.done():
+            future.set_exception(ClientError(f"could not send: {reason}"))
+        if envid in self._unsaid:
+            self._unsaid[envid] = reason
+            self._arrived.set()
 
     def _take(self, item: xccos.Item) -> None:
         if isinstance(item, xccos.Reply):
@@ -106,7 +166,9 @@ class GroupChatClient:
                     if notice.kind == "lost":
                         raise ClientError(f"the channel was lost: {notice.fields['reason']}")
         except TimeoutError:
-            raise ClientError(f"no answer within {self._options.timeout:g} s (waiting for: {kind})") from None
+            raise ClientError(
+                f"no answer within {self._options.timeout:g} s (waiting for: {kind}){self._but()}"
+            ) from None
 
     async def command(self, name: str, *data: Element) -> xccos.Reply:
         """Send a command and wait for its reply. Raises ClientError for a reply that is not 200."""
@@ -122,7 +184,7 @@ class GroupChatClient:
             async with asyncio.timeout(self._options.timeout):
                 reply = await future
         except TimeoutError:
-            raise ClientError(f"no answer to cmd:{name} within {self._options.timeout:g} s") from None
+            raise ClientError(f"no answer to cmd:{name} within {self._options.timeout:g} s{self._but()}") from None
         finally:
             self._replies.pop(envids[0], None)
         if reply.code != 200:
@@ -168,24 +230,38 @@ class GroupChatClient:
     async def say(self, room: str, text: str) -> None:
         """Say a line in a room and wait until it has come back from the pool."""
         uri = await self.room_uri(room)
-        self._act(lambda now: self._client.say(uri, text, timestamp(time.time()), now))
-        await self.expect(text, self._options.user)
+        envids: list[str] = []
 
-    async def expect(self, text: str, author: str = "") -> xccos.GroupChat:
-        """Wait for a line that contains `text`, from `author` when one is named; lines already heard count."""
+        def send(now: float) -> None:
+            envids.append(self._client.say(uri, text, timestamp(time.time()), now))
+            self._unsaid[envids[0]] = ""
+
+        self._act(send)
+        try:
+            await self.expect(text, self._options.user, envids[0])
+        finally:
+            self._unsaid.pop(envids[0], None)
+
+    async def expect(self, text: str, author: str = "", envid: str = "") -> xccos.GroupChat:
+        """Wait for a line that contains `text`, from `author` when one is named; lines already heard count. With
+        `envid`, that of a line of ours, no longer than until it could not be sent."""
         try:
             async with asyncio.timeout(self._options.timeout):
                 while True:
                     for message in self.messages:
                         if text in message.text and (not author or message.author.lower() == author.lower()):
                             return message
+                    if self._unsaid.get(envid):
+                        raise ClientError(f"could not send: {self._unsaid[envid]}")
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise ClientError(f"{text!r} was not heard within {self._options.timeout:g} s") from None
+            raise ClientError(f"{text!r} was not heard within {self._options.timeout:g} s{self._but()}") from None
 
     async def sign_out(self) -> None:
         """BYE and de-register."""
+        while not self._notices.empty():  # failures of before have been told to whom they concerned
+            self._notices.get_nowait()
         self._act(self._client.sign_out)
         await self._until("signed out")
 
@@ -197,5 +273,5 @@ class GroupChatClient:
 
 def identity_of(user: str) -> Identity:
     """The endpoint that this program is for a user: always the same, as a real client is on one machine."""
-    instance = uuid5(NAMESPACE_URL, f"sipgw-client:{user.lower()}")
-    return Identity(user, sha256(instance.bytes).hexdigest()[:12], f"urn:uuid:{instance}")
+    epid = sha256(f"sipgw-client:{user.lower()}".encode()).hexdigest()[:12]
+    return Identity(user, epid, instance_of(epid))

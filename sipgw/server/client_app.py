@@ -12,7 +12,7 @@ HELP = "/rooms  /join NAME  /who  /history  /part  /quit; anything else is said 
 
 async def run_client(options: ClientOptions) -> int:
     """Do what the options say. Returns 0 when all of it came about, else 1 with the reason on standard error."""
-    client = GroupChatClient(options, _show)
+    client = GroupChatClient(options, _show, complain=_complain)
     try:
         async with asyncio.timeout(options.timeout if _is_one_shot(options) else None):
             await client.start()
@@ -22,7 +22,7 @@ async def run_client(options: ClientOptions) -> int:
                 await _interactive(client, options)
             await client.sign_out()
     except (ClientError, OSError) as error:
-        print(f"sipgw client: {error}", file=sys.stderr)
+        print(f"sipgw client: {_plain(str(error))}", file=sys.stderr)
         return 1
     except TimeoutError:
         print(f"sipgw client: not done within {options.timeout:g} s", file=sys.stderr)
@@ -55,9 +55,17 @@ async def _one_shot(client: GroupChatClient, options: ClientOptions) -> None:
 
 
 def _show(message: xccos.GroupChat) -> None:
-    """One line of chat; a terminal must not be steered by what somebody says."""
-    text = "".join(char if char.isprintable() else " " for char in message.text)
-    print(f"{message.ts[11:19]} {message.display or message.author}: {text}", flush=True)
+    """One line of chat."""
+    print(f"{message.ts[11:19]} {message.display or message.author}: {_plain(message.text)}", flush=True)
+
+
+def _complain(text: str) -> None:
+    print(f"! {_plain(text)}", file=sys.stderr, flush=True)
+
+
+def _plain(text: str) -> str:
+    """A terminal must not be steered by what somebody says."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 async def _interactive(client: GroupChatClient, options: ClientOptions) -> None:

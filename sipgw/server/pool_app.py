@@ -4,7 +4,9 @@ import asyncio
 import signal
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import SystemRandom
 
 from sipgw.config import TlsFiles
@@ -12,6 +14,7 @@ from sipgw.core.user_agent import UserAgent
 from sipgw.events import Listener, Notice
 from sipgw.groupchat.channel import ChannelService, ChannelSettings
 from sipgw.groupchat.pool import PoolAgent
+from sipgw.groupchat.records import Record
 from sipgw.groupchat.rooms import Room, RoomsError, duplicates, parse_rooms, room_named
 from sipgw.observability.log import get_logger
 from sipgw.options import PoolOptions
@@ -32,7 +35,7 @@ class PoolApp:
     async def start(self) -> None:
         """Load rooms, open the store, listen. Raises RoomsError, StoreError or OSError with a text for people."""
         options = self.options
-        declared = read_rooms(options)
+        declared = read_rooms(options.rooms_file, options.rooms, options.domain)
         tls = _tls(options) if any(item.transport == "TLS" for item in options.listen) else None
         self._store = RoomStore(options.data or ":memory:")
         try:
@@ -53,15 +56,20 @@ class PoolApp:
         await self._shell.start(ears)
 
     def _record(self, notice: Notice) -> None:
-        """Keep it before anything else happens. An emulated pool goes on when it cannot: the chat matters more."""
-        try:
-            self._store.apply([notice.fields["record"]])
-        except StoreError as error:
-            get_logger().error("not stored", reason=str(error))
+        if notice.kind == "record":
+            keep(self._store, notice.fields["record"])
 
     async def close(self) -> None:
         await self._shell.close()
         self._store.close()
+
+
+def keep(store: RoomStore, record: Record) -> None:
+    """Keep it before anything else happens. An emulated pool goes on when it cannot: the chat matters more."""
+    try:
+        store.apply([record])
+    except StoreError as error:
+        get_logger().error("not stored", reason=str(error))
 
 
 def _tls(options: PoolOptions) -> TlsContexts:
@@ -70,17 +78,17 @@ def _tls(options: PoolOptions) -> TlsContexts:
     return TlsContexts(TlsSettings(files, clients=clients))
 
 
-def read_rooms(options: PoolOptions) -> list[Room]:
+def read_rooms(file: Path | None, names: Sequence[str], domain: str) -> list[Room]:
     """The declared rooms: those of the TOML file, then those named. Raises RoomsError."""
     rooms: list[Room] = []
-    if options.rooms_file is not None:
+    if file is not None:
         try:
-            text = options.rooms_file.read_text("utf-8")
+            text = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not text in UTF-8"
-            raise RoomsError([f"{options.rooms_file}: {reason}; name a TOML file of rooms"]) from None
-        rooms += parse_rooms(text, str(options.rooms_file), options.domain)
-    rooms += [room_named(name, options.domain) for name in options.rooms]
+            raise RoomsError([f"{file}: {reason}; name a TOML file of rooms"]) from None
+        rooms += parse_rooms(text, str(file), domain)
+    rooms += [room_named(name, domain) for name in names]
     if found := duplicates(rooms):
         raise RoomsError(
             [f"the room {key} {value!r} is given twice; give each room its own" for _, key, value in found]

@@ -1,0 +1,62 @@
+"""/api/v1/explain: what would happen to a request, by the configuration and the state of this very gateway."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sipgw.config import Config
+from sipgw.core.gruu import is_gruu
+from sipgw.core.location import Binding
+from sipgw.message.errors import MalformedMessage
+from sipgw.message.uri import parse_uri
+from sipgw.server.admin.models import ExplainBody, Fault
+from sipgw.server.admin.operation import Answer, Call
+from sipgw.server.admin.problems import Problem
+from sipgw.server.store import Contents
+
+if TYPE_CHECKING:
+    from sipgw.server.app import GatewayApp
+
+# Configuration, what is stored that matters, method, URI, sender ("" for anybody): what `sipgw explain --json` shows.
+# Raises ValueError for a method or a URI that is none, naming it.
+Explain = Callable[[Config, Contents, str, str, str], Awaitable[dict[str, Any]]]
+
+
+async def explain(call: Call) -> Answer:
+    """Raises Problem or StoreError."""
+    wanted, gateway = call.body, call.gateway
+    assert isinstance(wanted, ExplainBody)
+    if gateway.explain is None:
+        raise Problem("not-found", "this program cannot explain; ask a gateway that sipgw serve has started")
+    sender = wanted.sender or ""
+    stored = _stored(gateway, (wanted.uri, sender))
+    try:
+        return Answer(await gateway.explain(gateway.config, stored, wanted.method, wanted.uri, sender))
+    except ValueError as error:
+        raise Problem("invalid", str(error), [Fault(text=str(error))]) from None
+
+
+def _stored(gateway: "GatewayApp", uris: tuple[str, ...]) -> Contents:
+    """Of the registrations only those of the users in question: there may be a million."""
+    offset = time.time() - asyncio.get_running_loop().time()
+    bindings = {id(one): one for uri in uris for one in _bindings(gateway, uri)}
+    rows = [_shifted(one, offset) for one in bindings.values()]
+    stored = [one for one in gateway.registry.endpoints() if not one.declared]
+    return Contents(stored, rows, gateway.store.secret(), list(gateway.registry.states.values()))
+
+
+def _bindings(gateway: "GatewayApp", text: str) -> list[Binding]:
+    now = asyncio.get_running_loop().time()
+    try:
+        uri = parse_uri(text)
+    except MalformedMessage:
+        return []
+    location = gateway.engine.location
+    return location.by_gruu(uri, now) if is_gruu(uri) else location.bindings(uri.aor, now)
+
+
+def _shifted(binding: Binding, seconds: float) -> tuple[Any, ...]:
+    row = binding.row()
+    at = row.index(binding.expires_at)
+    return (*row[:at], binding.expires_at + seconds, *row[at + 1 :])
