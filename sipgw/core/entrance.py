@@ -22,7 +22,7 @@ _CLAIMS = frozenset({"p-asserted-identity", "p-preferred-identity"})
 
 
 class Entrance:
-    """Asks the gate about everybody but servers: trusted peers, pools, and whoever we have dialled ourselves.
+    """Asks the gate about everybody but servers: trusted peers and pools.
 
     `realm` is that of Digest; `wall_offset` added to the clock gives the time of day, None for no Date.
     """
@@ -40,7 +40,7 @@ class Entrance:
 
     def passes(self, transaction: ServerTransaction, now: float) -> bool:
         """Whether a request may go on; it has been answered where not. Raises MalformedMessage."""
-        if self._router.is_server(transaction.flow):
+        if self._router.is_server(transaction.flow, now):
             return True
         request = transaction.request
         found = self._gate.judge(request, transaction.flow, now)
@@ -58,7 +58,7 @@ class Entrance:
 
     def passes_ack(self, ack: Request, flow: Flow, now: float) -> bool:
         """Whether the ACK to a 2xx may go on."""
-        if self._router.is_server(flow):
+        if self._router.is_server(flow, now):
             return True
         try:
             admitted = self._gate.admits_ack(ack, flow, now)
@@ -68,9 +68,9 @@ class Entrance:
             drop_credentials(ack, self._realm)
         return admitted
 
-    def may_cancel(self, cancel: Flow, invite: Flow) -> bool:
+    def may_cancel(self, cancel: Flow, invite: Flow, now: float) -> bool:
         """CANCEL cannot be challenged: it has to come the way of what it cancels (RFC 3261 §22.1, §26)."""
-        if self._router.is_server(cancel):
+        if self._router.is_server(cancel, now):
             return True
         return (cancel.cid, cancel.host) == (invite.cid, invite.host) and (cancel.cid > 0 or cancel.port == invite.port)
 

@@ -274,7 +274,7 @@ class Proxy:
         """§16.10: answered here, then carried to every branch. With nothing to cancel 481: we hold state for every
         INVITE that we forward, so one that we do not know was never ours to forward either."""
         invite = self.layer.find_cancelled(transaction.request)
-        if invite is None or not self._may_cancel(transaction, invite):
+        if invite is None or not self._may_cancel(transaction, invite, now):
             self.answer(transaction, 481, now)
             return
         context = invite.user
@@ -287,8 +287,8 @@ class Proxy:
         elif self._stop_waiting(invite):
             self.answer(invite, 487, now)
 
-    def _may_cancel(self, cancel: ServerTransaction, invite: ServerTransaction) -> bool:
-        return self.entrance is None or self.entrance.may_cancel(cancel.flow, invite.flow)
+    def _may_cancel(self, cancel: ServerTransaction, invite: ServerTransaction, now: float) -> bool:
+        return self.entrance is None or self.entrance.may_cancel(cancel.flow, invite.flow, now)
 
     # names
 

@@ -108,12 +108,6 @@ class Router:
         self._tokens = tokens
         self._pools = {checksum(pool.fqdn): pool for pool in registry.pools}
         self.trusted_names = settings.trusted_names | {pool.fqdn for pool in registry.pools}
-        self._datagram_servers = {
-            (server.host, server.port)
-            for pool in registry.pools
-            for server in pool.servers
-            if server.transport == "UDP"
-        }
         self.accounts: Accounts | None = None
         self.flows: dict[int, Flow] = {}
         self._locator = locator
@@ -406,10 +400,17 @@ class Router:
     def trusts(self, flow: Flow) -> bool:
         return is_trusted(flow, self._settings.trusted, self.trusted_names)
 
-    def is_server(self, flow: Flow) -> bool:
-        """Whether a peer is a server, which proves nothing by signing in: one that is trusted, that we have dialled, or
-        whose datagrams come from where the configuration has a pool's server."""
-        return flow.listener is None or (flow.host, flow.port) in self._datagram_servers or self.trusts(flow)
+    def is_server(self, flow: Flow, now: float) -> bool:
+        """Whether a peer is a server, which proves nothing by signing in: a trusted one, or a pool's, reached over a
+        connection that we have dialled or sending its datagrams from where it is. That we have dialled somebody says
+        nothing by itself: users name the addresses of their contacts as they like."""
+        if flow.listener is None or flow.transport == "UDP":
+            return self.trusts(flow) or any(self._is_of(pool, flow, now) for pool in self._registry.pools)
+        return self.trusts(flow)
+
+    def _is_of(self, pool: Pool, flow: Flow, now: float) -> bool:
+        at, hops = (flow.transport, flow.host, flow.port), self._servers.every(pool, now)
+        return isinstance(hops, list) and any((hop.transport, hop.host, hop.port) == at for hop in hops)
 
 
 _NOT_LOCATED = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}

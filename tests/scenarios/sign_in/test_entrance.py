@@ -167,6 +167,21 @@ def test_a_udp_server_of_a_pool_is_known_by_its_address() -> None:
     beside << 407
 
 
+def test_who_was_dialled_for_a_contact_is_no_server(world: World) -> None:
+    """A user names a port of his machine as a contact; what comes back over that connection has to prove who it is."""
+    alice, caller = Person(world.phone("alice", "UDP", "198.51.100.66")), Person(world.phone("bob"))
+    mallory = world.server("TCP", "198.51.100.66", 5060, name="bob")
+    contact = f"Contact: <sip:alice@{mallory.host}:{mallory.port};transport=tcp>"
+    alice.ask("REGISTER", f"sip:{DOMAIN}", contact, "Expires: 600", to=alice.party.uri)
+    alice.party << 200
+    caller.ask("MESSAGE", alice.party.uri)
+    message = mallory << "MESSAGE"
+    mallory >> reply(message, 200)
+    caller.party << 200
+    mallory >> mallory.request("INVITE", CONTACT_OBJECT)
+    mallory << 407
+
+
 def test_a_pool_is_known_by_its_certificate(world: World) -> None:
     pool = world.phone("ocschat", "TLS", "192.0.2.99", names=(POOL_FQDN,))
     pool >> pool.request("OPTIONS", f"sip:{FQDN}")
