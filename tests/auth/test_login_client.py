@@ -116,6 +116,12 @@ def test_nothing_that_could_be_answered(offers: tuple[str, ...], why: str) -> No
     assert client.why == why
 
 
+def test_kerberos_that_this_client_does_not_have() -> None:
+    client, request = login("kerberos"), register()
+    assert client.challenged(request, asked(request, KERBEROS, NTLM), 0.0) is Verdict.REFUSED
+    assert client.why == "this client has no Kerberos"
+
+
 def test_offers_are_named_for_people() -> None:
     assert offered(asked(register(), NTLM, DIGEST, status=407)) == "NTLM and Digest"
 

@@ -11,7 +11,7 @@ from sipgw.options import ClientOptions
 from sipgw.registry import Server
 from sipgw.server.chat_client import ClientError, GroupChatClient
 from tests.e2e.programs import START, sipgw
-from tests.e2e.sign_in.site import PASSWORD, Site, site
+from tests.e2e.sign_in.site import PASSWORD, USERS, Site, site, write_users
 
 ALICE, BOB, CAROL = "sip:alice@contoso.com", "sip:bob@contoso.com", "sip:carol@contoso.com"
 BOTH = pytest.mark.parametrize("scheme", ["ntlm", "digest"])
@@ -162,5 +162,25 @@ async def test_what_is_said_while_the_gateway_is_away_is_told_at_once(tmp_path: 
                 await alice.say("Lobby", "anybody there?")
             with pytest.raises(ClientError, match="could not send: "):
                 await alice.find_rooms()
+        finally:
+            await alice.close()
+
+
+async def test_an_account_that_is_disabled_while_it_is_signed_in(tmp_path: Path) -> None:
+    async with site(tmp_path, "ntlm") as here:
+        server = Server("TCP", "127.0.0.1", here.port)
+        options = ClientOptions(ALICE, server, "sip:ocschat@contoso.com", login="alice", password=PASSWORD)
+        told: asyncio.Queue[str] = asyncio.Queue()
+        alice = GroupChatClient(options, complain=told.put_nowait)
+        try:
+            await alice.start()
+            read = len(here.lines("users read"))
+            write_users(tmp_path, USERS.replace('password = "secret"', 'password = "secret"\nenabled = false', 1))
+            while len(here.lines("users read")) == read:
+                await here.gateway.more()
+            alice.refresh()
+            async with asyncio.timeout(START):
+                text = await told.get()
+            assert text.startswith("no longer signed in: 403 Forbidden") and "the account is disabled" in text
         finally:
             await alice.close()

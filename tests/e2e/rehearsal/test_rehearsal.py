@@ -11,6 +11,7 @@ from tests.sipe.conftest import sipe_driver, start_client
 
 __all__ = ["sipe_driver", "start_client"]
 
+SECOND_URI = ("--service-uri", "sip:GC-1-PersistentChatService-2@contoso.com")  # the second pool of the gateway
 ALICE, BOB, CAROL = "alice@contoso.com", "bob@contoso.com", "carol@fabrikam.com"
 
 
@@ -82,7 +83,7 @@ async def test_the_same_client_before_and_after(tmp_path: Path, start_client: St
 
 async def second_pool(here: Site, start_client: StartClient) -> None:
     """Months later: a pool for the users of another SIP domain, with an endpoint of its own."""
-    await here.pool(SECOND, "--domain", "fabrikam.com", "--room", "Fabrik")
+    await here.pool(SECOND, "--domain", "fabrikam.com", "--room", "Fabrik", *SECOND_URI)
     await here.configure(POOL, SECOND)
     other = OCSCHAT.replace("contoso", "fabrikam")
     await here.cmdlet(f"New-CsPersistentChatEndpoint -SipAddress {other} -PersistentChatPoolFqdn {SECOND}")

@@ -69,7 +69,7 @@ class Person:
         raise AssertionError("challenged again")
 
     def _challenged(self, sent: Request) -> bool:
-        answer = self.party.inbox[0]
+        answer = self.party.inbox[0] if self.party.inbox else None
         if not isinstance(answer, Response) or answer.status not in (401, 407):
             return False
         self.party << answer.status

@@ -1,0 +1,143 @@
+"""The API of a gateway in this process, where its surroundings can be bent."""
+
+import asyncio
+import http.client
+import json
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from sipgw.config import parse_config
+from sipgw.observability import log
+from sipgw.server import store_file
+from sipgw.server.admin import lag
+from sipgw.server.admin.lag import LoopLag
+from sipgw.server.app import GatewayApp
+from tests.server.certificates import issue
+
+POOL = "pcpool.contoso.com"
+SECOND = {"sip_address": "sip:second@contoso.com", "pool_fqdn": POOL}
+
+
+@asynccontextmanager
+async def gateway(folder: Path, more: Mapping[str, Any] | None = None) -> AsyncIterator[GatewayApp]:
+    """One that runs, with a pool that nobody has asked for yet."""
+    log.configure("console", "error")
+    data = {
+        "gateway": {"fqdn": "127.0.0.1", "listen": ["udp:127.0.0.1:0"]},
+        "store": {"url": "sqlite:gateway.db"},
+        "admin": {"listen": "127.0.0.1:0"},
+        "pool": [{"fqdn": POOL, "servers": ["udp:127.0.0.1:9"]}],
+        **(more or {}),
+    }
+    app = GatewayApp(parse_config(data, folder / "sipgw.toml"))
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+async def ask(app: GatewayApp, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    """Status, and the body as JSON or text."""
+    assert app.admin is not None
+    port = int(app.admin.url.rpartition(":")[2])
+    with ThreadPoolExecutor(1) as caller:  # not one of the loop's own threads, which the gateway needs
+        return await asyncio.get_running_loop().run_in_executor(caller, _ask, port, method, path, body)
+
+
+def _ask(port: int, method: str, path: str, body: object) -> tuple[int, Any]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        text = response.read().decode()
+    return response.status, json.loads(text) if "json" in response.headers["content-type"] else text
+
+
+async def test_a_gateway_that_drains_is_not_ready(tmp_path: Path) -> None:
+    async with gateway(tmp_path, {"pool": []}) as app:
+        status, found = await ask(app, "GET", "/readyz")
+        assert found["checks"][0] == {"name": "listening", "ok": True, "detail": ""}
+        await app.drain()
+        status, found = await ask(app, "GET", "/readyz")
+        assert (status, found["checks"][0]["ok"]) == (503, False)
+        assert "draining" in found["checks"][0]["detail"]
+        assert (await ask(app, "GET", "/healthz"))[0] == 200
+
+
+async def test_a_store_that_others_hold_is_told_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_file, "BUSY_TIMEOUT", 0.01)
+    async with gateway(tmp_path) as app:
+        with closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            status, found = await ask(app, "GET", "/readyz")
+            assert (status, found["checks"][1]["ok"]) == (503, False)
+            assert "another process holds it" in found["checks"][1]["detail"]
+            status, found = await ask(app, "POST", "/api/v1/endpoints", SECOND)
+            assert (status, found["type"]) == (503, "urn:sipgw:problem:store")
+        assert (await ask(app, "GET", "/api/v1/endpoints"))[1] == {"endpoints": []}
+        assert (await ask(app, "POST", "/api/v1/endpoints", SECOND))[0] == 201
+
+
+async def test_what_many_want_at_once_one_gets(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as app:
+        answers = await asyncio.gather(*(ask(app, "POST", "/api/v1/endpoints", SECOND) for _ in range(8)))
+        assert sorted(status for status, _ in answers) == [201] + 7 * [409]
+        others = [{**SECOND, "sip_address": f"sip:e{number}@contoso.com"} for number in range(8)]
+        answers = await asyncio.gather(*(ask(app, "POST", "/api/v1/endpoints", one) for one in others))
+        assert {status for status, _ in answers} == {201}
+        assert len(app.registry.endpoints()) == 9
+        answers = await asyncio.gather(*(ask(app, "DELETE", "/api/v1/endpoints/e1@contoso.com") for _ in range(4)))
+        assert sorted(status for status, _ in answers) == [200, 404, 404, 404]
+
+
+async def test_an_address_that_was_taken_is_tried_again_with_a_reload(tmp_path: Path) -> None:
+    file = tmp_path / "sipgw.toml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        async with gateway(tmp_path, {"admin": {"listen": listen}, "pool": []}) as app:
+            assert app.admin is None
+            other.close()
+            file.write_text(
+                '[gateway]\nfqdn = "127.0.0.1"\nlisten = ["udp:127.0.0.1:0"]\n[store]\nurl = "sqlite:gateway.db"\n'
+                f'[admin]\nlisten = "{listen}"\n'
+            )
+            assert await app.reload() == []
+            assert (await ask(app, "GET", "/api/v1/pools"))[1] == {"pools": []}
+            status, found = await ask(app, "GET", "/readyz")
+            assert (status, found["checks"][2]["detail"]) == (503, "no pool is configured; add a [[pool]]")
+
+
+async def test_certificates_are_among_the_metrics(tmp_path: Path) -> None:
+    files = issue(trustme.CA(), tmp_path, "gw.contoso.com", days=10)
+    more = {"tls": {key: str(path) for key, path in files._asdict().items()}}
+    async with gateway(tmp_path, more) as app:
+        _, text = await ask(app, "GET", "/metrics")
+        lines = [line for line in text.splitlines() if line.startswith("sipgw_certificate_expiry_timestamp_seconds{")]
+        assert [line for line in lines if 'name="gw.contoso.com"' in line]
+
+
+async def test_the_loop_is_seen_to_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lag, "EVERY", 0.001)
+    loop = asyncio.get_running_loop()
+    seen = LoopLag()
+    try:
+        end = loop.time() + 0.06
+        while loop.time() < end:
+            pass  # nothing else runs meanwhile, and that is the point
+        for _ in range(1000):
+            await asyncio.sleep(0)  # a turn of the loop, which is when it looks
+    finally:
+        seen.close()
+    assert seen.durations.total >= 0.05
+    assert sum(seen.durations.buckets) >= 1
