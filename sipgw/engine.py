@@ -121,26 +121,29 @@ class Engine(Stack):
         self.proxy.aliases, self.proxy.shown = self.aliases, settings.shown
         self._registration = self._build_registration(settings, registry)
         self.proxy.local = FrontEnd(self.proxy, self._registration, registry)
-        self._settings = settings
-        self.use_gate(self.gate)
         self.layer.user = self.proxy
         asking = Asking(settings.fqdn, self.proxy.sent_by, settings.first_response)
         self._prober = Prober(self.layer, registry, servers, self.health, asking, self._random)
         self.admission = Admission(settings.rates, settings.trusted, self.counters, self.router.trusted_names)
         self.layer.admits = self.admission.admits
+        self._settings = settings
+        self.use_gate(self.gate)
 
     def use_gate(self, gate: Gate | None) -> None:
         """Let in from now on whom this gate lets in. Who has signed in by the one before stays so."""
         if gate is not None and self.gate is not None and gate is not self.gate:
             gate.take_over(self.gate)
         self.gate = gate
+        self.admission.proved = gate is not None
         settings = self._settings
         if gate is None:
             self.layer.seal = self.layer.hears = self.proxy.entrance = self.router.accounts = None
             return
         self.router.accounts = gate.accounts
         self.layer.seal, self.layer.hears = gate.seal, gate.hears
-        self.proxy.entrance = Entrance(self.proxy, gate, settings.realm, settings.fqdn, settings.wall_offset)
+        self.proxy.entrance = Entrance(
+            self.proxy, gate, self.admission, settings.realm, settings.fqdn, settings.wall_offset
+        )
 
     def _build_registration(self, settings: EngineSettings, registry: Registry) -> Registration:
         registrar = Registrar(self.location, settings.registrar)

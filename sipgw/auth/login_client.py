@@ -1,7 +1,7 @@
 """The client's side of signing in: one name and password, by the scheme that the server offers and that suits best."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from random import Random
 
@@ -59,14 +59,19 @@ class LoginClient:
         offers = offers_of(response)
         scheme = self._sipae.shaking or next((name for name in self._usable if name in offers), "")
         if not scheme:
-            wanted = SCHEMES.get(self._login.scheme, "anything that this client speaks")
-            self.why = f"the server offers {offered(response)}, not {wanted}"
+            self.why = self._nothing_for_us(response, offers)
             return Verdict.REFUSED
         verdict = self._try(scheme, offers.get(scheme, ""), request, response, now)
         if verdict is Verdict.REFUSED and scheme == "kerberos" and not self._login.scheme:
             self._usable.remove(scheme)  # no ticket, or none that this server takes: a password may do
             return self.challenged(request, response, now)
         return verdict
+
+    def _nothing_for_us(self, response: Response, offers: Collection[str]) -> str:
+        wanted = SCHEMES.get(self._login.scheme, "anything that this client speaks")
+        if self._login.scheme in offers:
+            return f"this client has no {wanted}"
+        return f"the server offers {offered(response)}, not {wanted}"
 
     def _try(self, scheme: str, offer: str, request: Request, response: Response, now: float) -> Verdict:
         if scheme == "digest":

@@ -47,7 +47,8 @@ class _Buckets:
 
 class Admission:
     """`overloaded` is set from outside, by whoever sees the queues. Peers in `trusted` networks, or whose certificates
-    prove one of `trusted_names`, are not weighed."""
+    prove one of `trusted_names`, are not weighed. With `proved` set, users are weighed by `user_may` alone, when it is
+    known who they are: else anybody could use up what is another's."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Admission:
         counters: Counter[str],
         trusted_names: frozenset[str] = frozenset(),
     ) -> None:
-        self.overloaded = self.closing = False
+        self.overloaded = self.closing = self.proved = False
         self.counters = counters
         self._rates = rates
         self._trusted = trusted
@@ -80,7 +81,9 @@ class Admission:
         rates = self._rates
         if not (rates.per_source or rates.per_user) or is_trusted(flow, self._trusted, self._trusted_names):
             return True
-        return self._source_may(request, flow.host, new, now) and (not new or self._user_may(request, now))
+        if not self._source_may(request, flow.host, new, now):
+            return False
+        return self.proved or not new or self.user_may(_sender(request), now)
 
     def _source_may(self, request: Request, host: str, new: bool, now: float) -> bool:
         """All that a source sends counts. What is new is refused over the rate, the rest at twice the rate."""
@@ -93,8 +96,9 @@ class Admission:
             self.counters["banned"] += 1
         return False
 
-    def _user_may(self, request: Request, now: float) -> bool:
-        if not self._rates.per_user or self._users.take(_sender(request), now):
+    def user_may(self, uri: str, now: float) -> bool:
+        """Whether a user may send one more request outside dialogs."""
+        if not self._rates.per_user or self._users.take(uri, now):
             return True
         self.counters["refused_user"] += 1
         return False

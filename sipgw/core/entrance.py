@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from sipgw.auth.answer import Answer
 from sipgw.auth.gate import Gate
 from sipgw.auth.own_credentials import drop_credentials
-from sipgw.core.failures import CLOCKS, NOT_SIGNED, NOT_YOUR_URI, diagnostics
+from sipgw.core.admission import EXEMPT, Admission
+from sipgw.core.failures import CLOCKS, NOT_SIGNED, NOT_YOUR_URI, OVERLOADED, diagnostics
 from sipgw.core.routing import Router
 from sipgw.events import Close, Flow, Log
 from sipgw.message.errors import MalformedMessage
@@ -27,9 +28,12 @@ class Entrance:
     `realm` is that of Digest; `wall_offset` added to the clock gives the time of day, None for no Date.
     """
 
-    def __init__(self, proxy: "Proxy", gate: Gate, realm: str, fqdn: str, wall_offset: float | None) -> None:
+    def __init__(
+        self, proxy: "Proxy", gate: Gate, admission: Admission, realm: str, fqdn: str, wall_offset: float | None
+    ) -> None:
         self._proxy = proxy
         self._gate = gate
+        self._admission = admission
         self._realm = realm
         self._fqdn = fqdn
         self._wall_offset = wall_offset
@@ -40,9 +44,9 @@ class Entrance:
 
     def passes(self, transaction: ServerTransaction, now: float) -> bool:
         """Whether a request may go on; it has been answered where not. Raises MalformedMessage."""
-        if self._router.is_server(transaction.flow, now):
-            return True
         request = transaction.request
+        if self._is_from_server(request, transaction.flow, now):
+            return True
         found = self._gate.judge(request, transaction.flow, now)
         if isinstance(found, Answer):
             self._turn_away(transaction, found, now)
@@ -51,6 +55,9 @@ class Entrance:
         if stranger:
             self._proxy.fail(transaction, NOT_YOUR_URI, {"detail": f"{stranger}, signed in as {found.uri}"}, now)
             return False
+        if not request.to_tag and request.method not in EXEMPT and not self._admission.user_may(found.uri, now):
+            self._proxy.fail(transaction, OVERLOADED, {"detail": f"too many requests of {found.uri}"}, now)
+            return False
         _drop_claims(request)
         drop_credentials(request, self._realm)
         transaction.identity = found.uri
@@ -58,15 +65,18 @@ class Entrance:
 
     def passes_ack(self, ack: Request, flow: Flow, now: float) -> bool:
         """Whether the ACK to a 2xx may go on."""
-        if self._router.is_server(flow, now):
-            return True
         try:
+            if self._is_from_server(ack, flow, now):
+                return True
             admitted = self._gate.admits_ack(ack, flow, now)
         except MalformedMessage:
             return False
         if admitted:
             drop_credentials(ack, self._realm)
         return admitted
+
+    def _is_from_server(self, request: Request, flow: Flow, now: float) -> bool:
+        return self._router.is_server(flow, now) or self._router.is_of_dialog(request, flow)
 
     def may_cancel(self, cancel: Flow, invite: Flow, now: float) -> bool:
         """CANCEL cannot be challenged: it has to come the way of what it cancels (RFC 3261 §22.1, §26)."""

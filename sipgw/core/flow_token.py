@@ -89,7 +89,18 @@ class FlowTokens:
         return f"{self._mac(body)}.{body}"
 
     def towards(self, token: str, call_id: str, from_tag: str, to_tag: str) -> Side | None:
-        """Where a request with these tags is going: the other side. None for a forged token or another dialog's."""
+        """Where a request with these tags is going: the other side. None for a forged token or another dialog's. Raises
+        ValueError."""
+        sides = self._sides(token, call_id, from_tag, to_tag)
+        return read_side(sides[1]) if sides is not None else None
+
+    def sender(self, token: str, call_id: str, from_tag: str, to_tag: str) -> Side | None:
+        """Which side a request with these tags says that it comes from; otherwise as `towards`."""
+        sides = self._sides(token, call_id, from_tag, to_tag)
+        return read_side(sides[0]) if sides is not None else None
+
+    def _sides(self, token: str, call_id: str, from_tag: str, to_tag: str) -> tuple[str, str] | None:
+        """The sender's and the other one."""
         mac, _, body = token.partition(".")
         if not hmac.compare_digest(mac.encode("latin-1"), self._mac(body).encode()):
             return None
@@ -98,9 +109,9 @@ class FlowTokens:
             return None
         mark, caller, callee = parts
         if mark == mark_of(call_id, from_tag):
-            return read_side(callee)
+            return caller, callee
         if mark == mark_of(call_id, to_tag):
-            return read_side(caller)
+            return callee, caller
         return None
 
     def _mac(self, body: str) -> str:

@@ -408,6 +408,20 @@ class Router:
             return self.trusts(flow) or any(self._is_of(pool, flow, now) for pool in self._registry.pools)
         return self.trusts(flow)
 
+    def is_of_dialog(self, request: Request, flow: Flow) -> bool:
+        """Whether a request inside a dialog comes from the address of the pool's server that is its other side. After a
+        restart of ours that server has to dial us, from whatever port, and our token in its route set says what it is:
+        it leads to nobody but the user whom that dialog is with."""
+        if "route" not in request.index:
+            return False
+        token = self._own_token(request.values("route")[0])
+        try:
+            side = self._tokens.sender(token or "", request.call_id, request.from_tag, request.to_tag)
+        except ValueError:
+            return False
+        known = side is not None and side.pool and side.host == flow.host
+        return bool(known) and side is not None and self._pool_by_checksum(side.pool) is not None
+
     def _is_of(self, pool: Pool, flow: Flow, now: float) -> bool:
         at, hops = (flow.transport, flow.host, flow.port), self._servers.every(pool, now)
         return isinstance(hops, list) and any((hop.transport, hop.host, hop.port) == at for hop in hops)

@@ -272,6 +272,8 @@ class ClientAgent:
         if response is None:
             return reason
         told = [response.first(name) for name in ("ms-diagnostics", "ms-diagnostics-public", "warning")]
+        if wait := response.first("retry-after"):
+            told.append(f"try again after {wait} s")
         if response.status in CHALLENGES:
             login = self._agent.login
             needed = f"a login is needed, by {offered(response)}"

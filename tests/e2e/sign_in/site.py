@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.programs import Program, sipgw, write_config
@@ -34,11 +34,16 @@ class Site:
     transport: str
     port: int
     ca_dir: Path | None = None
-    told: list[Program] = field(default_factory=list)
 
     @property
     def server(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def stays_where_it_is(self) -> None:
+        """Have the next gateway listen on the port of this one."""
+        text = self.config.read_text()
+        old, new = f"{self.transport}:127.0.0.1:0", f"{self.transport}:127.0.0.1:{self.port}"
+        self.config.write_text(text.replace(old, new))
 
     def lines(self, *words: str) -> list[str]:
         """What the gateway has logged so far with all of these words."""

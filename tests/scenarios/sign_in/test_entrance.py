@@ -156,6 +156,40 @@ def test_servers_are_not_asked(world: World) -> None:
     pool << 200
 
 
+def test_a_pools_server_may_dial_back_within_its_dialogs(world: World) -> None:
+    """As it has to when the gateway was restarted. From elsewhere, or outside of them, it is somebody who has to prove
+    who it is."""
+    pool = world.pool_servers()[0]
+    alice = Person(world.phone("alice"))
+    invite = call(alice, pool)
+    ok = reply(invite, 200, contact=POOL_CONTACT)
+    pool >> ok
+    alice.party << 200
+    again = world.phone("ocschat", host=pool.host, port=50001)
+    there = again.called(invite, ok)
+    again >> there.request("INFO", body=b"y")
+    info = alice.party << "INFO"
+    alice.party >> reply(info, 200)
+    again << 200
+    again >> again.request("MESSAGE", alice.party.uri)
+    again << 407
+    elsewhere = world.phone("ocschat", host="198.51.100.66")
+    elsewhere >> elsewhere.called(invite, ok).request("INFO", body=b"z")
+    elsewhere << 407
+    alice.party.nothing()
+
+
+def test_a_user_on_the_pools_host_is_not_the_pool(world: World) -> None:
+    pool = world.pool_servers()[0]
+    alice = Person(world.phone("alice", host=pool.host))
+    invite = call(alice, pool)
+    pool >> reply(invite, 200, contact=POOL_CONTACT)
+    dialog = alice.party.calling(alice.party << 200)
+    alice.party >> dialog.request("INFO", body=b"x")
+    alice.party << 407
+    pool.nothing()
+
+
 def test_a_udp_server_of_a_pool_is_known_by_its_address() -> None:
     world = World([default_pool(Server("UDP", "192.0.2.51", 5041))], realm=DOMAIN)
     world.engine.use_gate(gate_for(Directory(ACCOUNTS), world.engine.counters))
