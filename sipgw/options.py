@@ -12,6 +12,7 @@ class PoolOptions:
     """`data` None keeps rooms and history in memory; `rooms_file` is a TOML file, `rooms` are further names.
 
     `certificate` and `private_key` are for TLS. With `ca` whoever connects needs a certificate of its authorities.
+    `service_uri` is where clients are sent by the lookup answer, "" for the one that a gateway gives its first pool.
     """
 
     listen: tuple[ListenAddress, ...]
@@ -22,6 +23,7 @@ class PoolOptions:
     certificate: Path | None = None
     private_key: Path | None = None
     ca: Path | None = None
+    service_uri: str = ""
 
 
 @dataclass(frozen=True)

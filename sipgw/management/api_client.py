@@ -139,8 +139,10 @@ class GatewayClient:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-            response = connection.getresponse()
-            status, answer = response.status, response.read(MAX_ANSWER)
+            with connection.getresponse() as response:
+                status, answer = response.status, response.read(MAX_ANSWER)
+                if response.length:
+                    raise http.client.IncompleteRead(answer, response.length)
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or "it broke the connection"
             raise ApiError(f"the gateway at {self.url} cannot be asked: {reason}") from error

@@ -20,12 +20,13 @@ from sipgw.management.backup import backup, restore
 from sipgw.management.check import check
 from sipgw.management.cmdlets.command import cmdlet
 from sipgw.management.completion import completion
+from sipgw.management.cutover import cutover
 from sipgw.management.endpoint import endpoint
 from sipgw.management.explain import explain
 from sipgw.management.login import login_options, read_login
 from sipgw.management.lookup import lookup
 from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, config_option
-from sipgw.management.pool_data import compare_, export_, import_
+from sipgw.management.pool_data import SERVICE_URI, compare_, export_, import_
 from sipgw.management.pool_state import pool_state
 from sipgw.management.users import user
 from sipgw.observability import log
@@ -98,6 +99,7 @@ commands.add_command(restore)
 commands.add_command(completion)
 commands.add_command(user)
 commands.add_command(lookup)
+commands.add_command(cutover)
 
 
 @commands.command()
@@ -118,6 +120,12 @@ def serve(config_path: Path | None) -> int:
 @click.option("--rooms", "rooms_file", type=EXISTING_FILE, help="TOML file of rooms.")
 @click.option("--room", "rooms", multiple=True, metavar="NAME", help="A room to have; may be repeated.")
 @click.option("--domain", type=DOMAIN, default="contoso.com", show_default=True, help="SIP domain of the pool's URIs.")
+@click.option(
+    "--service-uri",
+    type=SERVICE_URI,
+    default="",
+    help="Its own contact object, as the gateway's pool.service_uri has it; default: that of a gateway's first pool.",
+)
 @click.option("--certificate", type=EXISTING_FILE, help="PEM file, for --listen tls:...")
 @click.option("--private-key", type=EXISTING_FILE, help="PEM file of its key.")
 @click.option(

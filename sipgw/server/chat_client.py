@@ -56,6 +56,7 @@ class GroupChatClient:
         self._unsaid: dict[str, str] = {}
         self._refresher: asyncio.TimerHandle | None = None
         self._soon = SOONEST
+        self._closing = False
         self.rooms: dict[str, str] = {}
 
     async def start(self) -> None:
@@ -84,7 +85,8 @@ class GroupChatClient:
     def _schedule_refresh(self, seconds: float = REFRESH) -> None:
         if self._refresher is not None:
             self._refresher.cancel()
-        self._refresher = asyncio.get_running_loop().call_later(seconds, self.refresh)
+        if not self._closing:
+            self._refresher = asyncio.get_running_loop().call_later(seconds, self.refresh)
 
     def refresh(self) -> None:
         """REGISTER again, now."""
@@ -266,6 +268,7 @@ class GroupChatClient:
         await self._until("signed out")
 
     async def close(self) -> None:
+        self._closing = True
         if self._refresher is not None:
             self._refresher.cancel()
         await self._shell.close()

@@ -46,7 +46,7 @@ class PoolApp:
             self._store.close()
             raise
         self.listeners = [ear.listener for ear in ears]
-        uri = f"sip:GC-1-PersistentChatService-1@{options.domain}"  # the gateway's default for its first pool
+        uri = options.service_uri or f"sip:GC-1-PersistentChatService-1@{options.domain}"
         service = ChannelService(ChannelSettings(options.domain, (uri,)), state)
         agent = UserAgent(self.listeners, SystemRandom(), TimerValues())
         offset = time.time() - asyncio.get_running_loop().time()

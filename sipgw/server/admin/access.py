@@ -39,12 +39,14 @@ class Access:
         return found[0] if found and scheme.lower() == "bearer" else None
 
     def check_host(self, host: str | None) -> None:
-        """Raises Problem for a name that is not ours."""
-        name = _host_of(f"//{host}") if host else ""
+        """Raises Problem for a name that is not ours. No browser leaves it out, but probes that speak HTTP/1.0 do."""
+        if host is None:
+            return
+        name = _host_of(f"//{host}")
         if name not in self.names and not _is_address(name):
             known = ", ".join(sorted(self.names))
             advice = f"use an address, or one of {known}; behind another server have it pass one of these as Host"
-            raise Problem("wrong-host", f'"{host or ""}" is not this gateway; {advice}')
+            raise Problem("wrong-host", f'"{host}" is not this gateway; {advice}')
 
     def check_origin(self, origin: str | None, site: str | None, host: str | None) -> None:
         """Raises Problem for what a web page of somebody else has sent."""

@@ -9,7 +9,7 @@ from sipgw.registry.pool_changes import changes, to_state
 from sipgw.registry.pool_state import Change
 from sipgw.server.admin.models import Fault, PoolChange
 from sipgw.server.admin.operation import Answer, Call
-from sipgw.server.admin.pools import pool_bodies
+from sipgw.server.admin.pools import pools_now
 from sipgw.server.admin.problems import Problem
 from sipgw.server.audit import Actor, audited
 
@@ -26,7 +26,7 @@ async def change_pool(call: Call) -> Answer:
         pool = _configured(gateway, call.path["pool_fqdn"])
         await asyncio.to_thread(_change, gateway, who, pool.fqdn, _meant(pool, wanted))
         gateway.follow_store()
-    return Answer(next(shown for shown in pool_bodies(gateway) if shown.fqdn == pool.fqdn))
+    return Answer(next(shown for shown in pools_now(gateway) if shown.fqdn == pool.fqdn))
 
 
 def _configured(gateway: "GatewayApp", fqdn: str) -> Pool:

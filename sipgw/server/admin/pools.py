@@ -1,6 +1,5 @@
 """/api/v1/pools: the pools, their servers and what is known of them."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 from random import Random
@@ -19,12 +18,18 @@ if TYPE_CHECKING:
 
 async def list_pools(call: Call) -> Answer:
     """All, in the order of the configuration."""
-    return Answer(PoolList(pools=list(pool_bodies(call.gateway))))
+    return Answer(PoolList(pools=pools_now(call.gateway)))
 
 
-def pool_bodies(gateway: "GatewayApp") -> Iterator[PoolBody]:
-    """Each pool as it is now."""
-    engine, now = gateway.engine, asyncio.get_running_loop().time()
+def pools_now(gateway: "GatewayApp") -> list[PoolBody]:
+    """Each pool as it is now. Names that are not known, or no longer, are asked for on this occasion."""
+    found: list[PoolBody] = []
+    gateway.shell.run(lambda now: found.extend(_bodies(gateway, now)), gateway.engine.outputs)
+    return found
+
+
+def _bodies(gateway: "GatewayApp", now: float) -> Iterator[PoolBody]:
+    engine = gateway.engine
     finder = PoolServers(engine.locator, engine.health, Random(0))
     for pool in gateway.registry.pools:
         found = finder.every(pool, now)

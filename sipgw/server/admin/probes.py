@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sipgw import __version__
 from sipgw.server.admin.models import Alive, Check, GatewayBody, Readiness
 from sipgw.server.admin.operation import Answer, Call
-from sipgw.server.admin.pools import is_served, pool_bodies
+from sipgw.server.admin.pools import is_served, pools_now
 from sipgw.server.store_file import StoreError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def _store(gateway: "GatewayApp") -> Check:
 
 def _pool(gateway: "GatewayApp") -> Check:
     """One server of one pool is enough to be of use; which pools have none is told all the same."""
-    pools = list(pool_bodies(gateway))
+    pools = pools_now(gateway)
     without = [f"{pool.fqdn} ({pool.missing or _states(pool.servers)})" for pool in pools if not is_served(pool)]
     detail = f"no server up: {'; '.join(without)}" if without else ""
     if not pools:

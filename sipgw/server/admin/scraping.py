@@ -15,7 +15,7 @@ from starlette.responses import Response
 from sipgw import __version__
 from sipgw.observability.metrics import CertificateReading, Readings, ServerReading, families
 from sipgw.server.admin.operation import Call
-from sipgw.server.admin.pools import pool_bodies
+from sipgw.server.admin.pools import pools_now
 from sipgw.server.certificates import expiries
 from sipgw.server.tls import tls_settings
 
@@ -68,7 +68,7 @@ def readings_of(gateway: "GatewayApp", certificates: list[CertificateReading]) -
     """All that is to be shown of a gateway, as it is now."""
     engine, shell, config, registry = gateway.engine, gateway.shell, gateway.config, gateway.registry
     sizes = asdict(engine.sizes())
-    pools = list(pool_bodies(gateway))
+    pools = pools_now(gateway)
     endpoints = registry.endpoints()
     declared = sum(one.declared for one in endpoints)
     return Readings(

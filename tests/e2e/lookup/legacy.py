@@ -33,7 +33,15 @@ def gateway_config(
     """A gateway without endpoints; `pools` are servers by the FQDN of their pool. Clients are provisioned with the
     first pool, so that one with a legacy pool only has none."""
     lines = ["[gateway]", 'fqdn = "127.0.0.1"', f'listen = ["{listen}"]', 'domains = ["contoso.com", "fabrikam.com"]']
-    lines += ["[store]", 'url = "sqlite:gateway.db"', "[limits]", "max_delay = 5.0", limits]
+    lines += [
+        "[admin]",
+        'listen = "127.0.0.1:0"',
+        "[store]",
+        'url = "sqlite:gateway.db"',
+        "[limits]",
+        "max_delay = 5.0",
+        limits,
+    ]
     for fqdn, server in (pools or {}).items():
         lines += ["[[pool]]", f'fqdn = "{fqdn}"', f'servers = ["{server}"]']
     path = folder / "sipgw.toml"

@@ -81,6 +81,56 @@ async def test_the_same_client_before_and_after(tmp_path: Path, start_client: St
         await lobby.hears("what's new at fabrikam?", sender=bob.uri)
 
 
+async def test_the_cut_over_walks_the_runbook(tmp_path: Path, start_client: StartClient) -> None:
+    """The same weekend with one command, given again whenever it says what stands in the way; and taken back."""
+    async with site(tmp_path) as here:
+        legacy = await here.legacy()
+        alice = await here.sign_on(start_client, ALICE)
+        friday = await rooms_of(alice)
+        lobby = await alice.join(friday["Lobby"])
+        await lobby.say("see you on Monday")
+        await lobby.hears("see you on Monday", own=True)
+        data = ("--legacy-data", tmp_path / "legacy.db", "--pool-data", tmp_path / f"{POOL}.db")
+        line = ("cutover", "--sip-address", OCSCHAT, "--pool-fqdn", POOL, "--config", here.config)
+        (tmp_path / f"{POOL}.db").touch()
+
+        status, told = await here.run(*line, "--dry-run", "--assume-data-moved")
+        assert status == 1 and "Nothing was changed" in told
+        assert "3 services are still signed in as sip:ocschat@contoso.com" in told
+        assert "which would be disabled" in told and "Connection refused" in told
+        await refused(here, line, "stop Group Chat on these servers")
+        assert await legacy.stop() == 0
+        await refused(here, line, "give --disable-user")
+        await refused(here, (*line, "--disable-user"), "it is not known whether the data was moved")
+        await here.done("pool", "export", tmp_path / "x.zip", "--data", tmp_path / "legacy.db")
+        await here.done("pool", "import", tmp_path / "x.zip", "--data", tmp_path / f"{POOL}.db")
+        await refused(here, (*line, *data), "start Persistent Chat")
+        await here.pool(POOL)
+        told = await here.done(*line, *data, "--room", "Lobby")
+        assert "2 rooms and 1 messages" in told and "two clients heard each other" in told
+        assert "Done: clients that ask for sip:ocschat@contoso.com" in told
+        await alice.disconnect()
+        await alice.connect()
+        again = await lobby.rejoined()
+        await again.hears("see you on Monday", history=True)
+        told = await here.done(*line, *data, "--room", "Lobby")
+        assert "leads to pcpool.contoso.com already" in told
+
+        told = await here.done(*line, "--rollback")
+        assert "is free for Group Chat again" in told
+        await here.gateway.line("endpoints changed", "added=-", OCSCHAT)
+        await here.legacy()
+        await alice.disconnect()
+        await alice.connect()
+        await here.gateway.line("forwarded", "user ocschat@contoso.com at", "alice")
+
+
+async def refused(here: Site, line: tuple[str | Path, ...], remedy: str) -> None:
+    status, told = await here.run(*line)
+    assert status == 1, told
+    assert remedy in told and "Not finished" in told
+
+
 async def second_pool(here: Site, start_client: StartClient) -> None:
     """Months later: a pool for the users of another SIP domain, with an endpoint of its own."""
     await here.pool(SECOND, "--domain", "fabrikam.com", "--room", "Fabrik", *SECOND_URI)

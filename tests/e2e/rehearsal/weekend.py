@@ -105,7 +105,16 @@ def write_config(folder: Path, pools: Sequence[str]) -> Path:
         'listen = ["tcp:127.0.0.1:0"]',
         'domains = ["contoso.com", "fabrikam.com"]',
     ]
-    lines += ["[store]", 'url = "sqlite:gateway.db"', "[limits]", "max_delay = 5.0", "[auth]", 'users = "users.toml"']
+    lines += [
+        "[admin]",
+        'listen = "127.0.0.1:0"',
+        "[store]",
+        'url = "sqlite:gateway.db"',
+        "[limits]",
+        "max_delay = 5.0",
+        "[auth]",
+        'users = "users.toml"',
+    ]
     for fqdn in pools:
         lines += ["[[pool]]", f'fqdn = "{fqdn}"', f'servers = ["{SERVERS[fqdn]}"]']
     path = folder / "sipgw.toml"

@@ -80,14 +80,14 @@ def test_without_tokens_everybody_comes_in_who_reaches_it() -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["gw.contoso.com", "GW.contoso.com:8060", "localhost", "admin.contoso.com:1", "10.1.2.3", "[2001:db8::1]:80"],
+    [None, "gw.contoso.com", "GW.contoso.com:8060", "localhost", "admin.contoso.com:1", "10.1.2.3", "[2001:db8::1]:80"],
 )
-def test_names_of_ours(tmp_path: Path, host: str) -> None:
+def test_names_of_ours(tmp_path: Path, host: str | None) -> None:
     access(tmp_path, FIRST, "admin.contoso.com:8060").check_host(host)
 
 
-@pytest.mark.parametrize("host", [None, "", "evil.example", "127.0.0.1.evil.example", "gw.contoso.com.", "[", "a@b"])
-def test_other_names(tmp_path: Path, host: str | None) -> None:
+@pytest.mark.parametrize("host", ["", "evil.example", "127.0.0.1.evil.example", "gw.contoso.com.", "[", "a@b"])
+def test_other_names(tmp_path: Path, host: str) -> None:
     with pytest.raises(Problem, match="is not this gateway; use an address, or one of"):
         access(tmp_path, FIRST).check_host(host)
 

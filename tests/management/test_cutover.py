@@ -1,0 +1,437 @@
+"""The steps of a cut-over: what each finds, does and says; killed at any moment, gone on with, taken back."""
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipgw.config import Config, load_config
+from sipgw.management import cutover_rollback, cutover_steps
+from sipgw.management.cmdlets.accounts import read_accounts
+from sipgw.management.cmdlets.store_backend import StoreBackend
+from sipgw.management.cutover_journal import Journal
+from sipgw.management.cutover_rollback import go_back
+from sipgw.management.cutover_steps import CutOver, Plan, Step, Verdict, go_through
+from sipgw.registry import Endpoint
+from sipgw.server.room_store import RoomStore
+from sipgw.server.store import Store, StoreError
+from tests.groupchat.talk import LOBBY
+from tests.server.test_room_archive import RECORDS, said
+
+OCSCHAT, POOL = "sip:ocschat@contoso.com", "pcpool.contoso.com"
+USERS = """# kept as it is
+[[user]]
+uri = "sip:alice@contoso.com"
+names = ["alice"]
+password = "secret"
+enabled = true
+
+[[user]]
+uri = "sip:ocschat@contoso.com"   # the Lookup services
+names = ["ocschat"]
+password = "secret"
+enabled = true
+"""
+HEARD = Verdict("ok", "two clients heard each other")
+
+
+class Site:
+    """A configuration with a pool whose port is open, an old user, and an empty store."""
+
+    def __init__(self, folder: Path, port: int, users: str = USERS) -> None:
+        self.folder = folder
+        self.users = folder / "users.toml"
+        self.users.write_text(users, "utf-8")
+        self.users.chmod(0o600)
+        path = folder / "sipgw.toml"
+        path.write_text(
+            f"""[gateway]
+listen = ["tcp:127.0.0.1:0"]
+[store]
+url = "sqlite:gateway.db"
+[auth]
+users = "users.toml"
+[[pool]]
+fqdn = "{POOL}"
+servers = ["tcp:127.0.0.1:{port}"]
+[[pool]]
+fqdn = "other.contoso.com"
+servers = ["tcp:127.0.0.1:9"]
+""",
+            "utf-8",
+        )
+        self.path = path
+        self.asked: list[str] = []
+        self.told: list[tuple[str, Verdict]] = []
+        self.answer: bool | None = None
+        self.heard = HEARD
+
+    @property
+    def config(self) -> Config:
+        return load_config(self.path)
+
+    def run(self, back: bool = False, **plan: Any) -> bool:
+        """Go through the steps, or back; what is said is in `told`."""
+        self.told = []
+        wanted = Plan(OCSCHAT, POOL, **{"moved": True, "disable_user": True, **plan})
+        config = self.config
+        journal = Journal(config.store.path)
+        entry = journal.find(OCSCHAT) if back else journal.begin(OCSCHAT, wanted.pool_fqdn)
+        assert entry is not None
+        run = CutOver(wanted, config, StoreBackend(config), journal, entry, self._ask, lambda *_: self.heard)
+        return (go_back if back else go_through)(run, self._tell)
+
+    def _ask(self, question: str) -> bool | None:
+        self.asked.append(question)
+        return self.answer
+
+    def _tell(self, step: Step, verdict: Verdict) -> None:
+        self.told.append((step.name, verdict))
+
+    def said(self, name: str) -> Verdict:
+        return dict(self.told)[name]
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {name: verdict.state for name, verdict in self.told}
+
+    # how things are
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return StoreBackend(self.config).registry().endpoints()
+
+    @property
+    def enabled(self) -> bool:
+        return next(one.enabled for one in read_accounts(self.config) if one.uri == OCSCHAT)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.config.store.path)
+
+    def sign_in(self, *contacts: str, expires: float = 300.0) -> None:
+        """Bindings of Lookup services, as a gateway has stored them."""
+        store = Store.open(self.config.store.path)
+        until = time.time() + expires
+        rows = [
+            ("ocschat@contoso.com", f"sip:{at}", at, 0, "epid", 1.0, until, at, 1, "", f"tcp:{at}", "UCMA", 1)
+            for at in contacts
+        ]
+        try:
+            store.write_bindings(rows, [], lambda error: None)
+        finally:
+            store.close()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a pool's server: connections are taken, nobody looks at them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+@pytest.fixture
+def site(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(cutover_steps, "read_running", lambda path: object())
+    return Site(tmp_path, port)
+
+
+DONE = {"lookup": "ok", "user": "done", "data": "ok", "pool": "ok", "endpoint": "done", "conversation": "ok"}
+
+
+def test_all_of_it_and_once_more(site: Site) -> None:
+    assert site.run(display_name="Legacy")
+    assert site.states == DONE
+    assert site.endpoints == [Endpoint(OCSCHAT, POOL, "Legacy")]
+    assert not site.enabled
+    assert site.users.read_text("utf-8").count("enabled = false") == 1
+    assert site.run()
+    assert site.states == dict.fromkeys(DONE, "ok")
+    entry = site.journal.find(OCSCHAT)
+    assert entry is not None and entry.finished and entry.endpoint and entry.user
+
+
+def test_a_dry_run_looks_at_everything_and_changes_nothing(site: Site) -> None:
+    site.sign_in("10.0.0.1:5060")
+    before = {path.name: path.read_bytes() for path in site.folder.iterdir() if path.suffix == ".toml"}
+    assert not site.run(dry_run=True, moved=False)
+    assert site.states == {**dict.fromkeys(DONE, "would"), "lookup": "FAIL", "pool": "ok"}
+    assert site.asked == []
+    assert {path.name: path.read_bytes() for path in site.folder.iterdir() if path.suffix == ".toml"} == before
+    assert not site.journal.path.exists()
+    assert site.endpoints == []
+
+
+def test_lookup_services_that_are_signed_in(site: Site) -> None:
+    site.sign_in("10.0.0.1:5060", "10.0.0.2:5060", "10.0.0.3:5060")
+    assert not site.run()
+    assert site.states == {"lookup": "FAIL"}
+    told = site.said("lookup")
+    assert told.text == (
+        f"3 services are still signed in as {OCSCHAT}: tcp:10.0.0.1:5060, tcp:10.0.0.2:5060, tcp:10.0.0.3:5060"
+    )
+    assert "gone in 300 s" in told.remedy
+    assert site.enabled
+
+
+def test_registrations_that_have_run_out_do_not_count(site: Site) -> None:
+    site.sign_in("10.0.0.1:5060", expires=-1.0)
+    assert site.run()
+
+
+@pytest.mark.parametrize(("answer", "state"), [(True, "done"), (False, "FAIL"), (None, "FAIL")])
+def test_the_user_is_disabled_when_that_is_wanted(site: Site, answer: bool | None, state: str) -> None:
+    site.answer = answer
+    assert site.run(disable_user=False) == bool(answer)
+    assert site.said("user").state == state
+    assert "ocschat" in site.asked[0]
+    assert site.enabled != bool(answer)
+    if not answer:
+        assert "--disable-user" in site.said("user").remedy
+
+
+def test_users_that_cannot_be_read_do_not_keep_it_waiting(site: Site) -> None:
+    """The endpoint is refused by whoever can read them."""
+    site.users.write_text("[[user]]\nuri = 5\n", "utf-8")
+    assert site.run()
+    assert site.said("user").state == "note"
+    assert "users.toml" in site.said("user").text
+
+
+def test_a_user_in_a_directory_is_for_its_own_tools(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = read_accounts(site.config)
+    monkeypatch.setattr(cutover_steps, "read_accounts", lambda config: held)
+    text = site.path.read_text("utf-8").replace('"users.toml"', '"ldap://127.0.0.1:1"')
+    site.path.write_text(f'{text}[directory]\nbase = "dc=contoso,dc=com"\n', "utf-8")
+    assert not site.run()
+    assert site.said("user").state == "FAIL"
+    assert "directory's own tools" in site.said("user").remedy
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, Any]:
+    """A legacy pool's data and the new one's, which lacks a message."""
+    paths = {"legacy_data": tmp_path / "legacy.db", "pool_data": tmp_path / "new.db"}
+    for path, records in zip(paths.values(), (RECORDS, [one for one in RECORDS if one != said(5)]), strict=True):
+        with RoomStore(path) as store:
+            store.apply(records)
+    return paths
+
+
+def test_data_that_was_not_moved_is_named(site: Site, data: dict[str, Any]) -> None:
+    assert not site.run(**data, moved=True)
+    told = site.said("data")
+    assert told.state == "FAIL"
+    assert f"{LOBBY.name} (1 of 5 messages)" in told.text
+    assert told.remedy.startswith("sipgw pool export rooms.zip --data ")
+    with RoomStore(data["pool_data"]) as pool:
+        pool.apply([replace(said(5), chat_id=5)])
+        assert site.run(**data), "while the new pool runs"
+    assert "2 rooms and 6 messages" in site.said("data").text
+
+
+@pytest.mark.parametrize("answer", [True, False, None])
+def test_otherwise_it_is_asked_once(site: Site, answer: bool | None) -> None:
+    site.answer = answer
+    assert site.run(moved=False) == bool(answer)
+    assert len(site.asked) == 1 and "exported" in site.asked[0]
+    if answer:
+        assert site.run(moved=False)
+        assert len(site.asked) == 1
+    else:
+        assert "--assume-data-moved" in site.said("data").remedy
+
+
+def test_a_pool_that_is_not_there(site: Site) -> None:
+    site.path.write_text(site.path.read_text("utf-8").replace(POOL, "pool9.contoso.com"), "utf-8")
+    assert not site.run()
+    told = site.said("pool")
+    assert told.text == f"{POOL} is not a configured pool (pools: pool9.contoso.com, other.contoso.com)"
+    assert "[[pool]]" in told.remedy
+
+
+def test_a_pool_that_is_down(site: Site, port: int) -> None:
+    site.path.write_text(site.path.read_text("utf-8").replace(f"127.0.0.1:{port}", "127.0.0.1:9"), "utf-8")
+    assert not site.run()
+    assert "Connection refused" in site.said("pool").text
+    assert "start Persistent Chat" in site.said("pool").remedy
+    assert site.endpoints == []
+
+
+def test_a_pool_with_a_server_that_is_down(site: Site, port: int) -> None:
+    servers = f'"tcp:127.0.0.1:{port}", "tcp:127.0.0.1:9"'
+    site.path.write_text(site.path.read_text("utf-8").replace(f'"tcp:127.0.0.1:{port}"', servers), "utf-8")
+    assert site.run()
+    assert site.said("pool").state == "note"
+    assert "Connection refused" in site.said("pool").text
+
+
+def test_an_endpoint_that_leads_elsewhere(site: Site) -> None:
+    StoreBackend(site.config).add_endpoint(Endpoint(OCSCHAT, "other.contoso.com"))
+    assert not site.run()
+    assert site.said("endpoint").remedy == f"sipgw endpoint remove {OCSCHAT}"
+    assert [one.pool_fqdn for one in site.endpoints] == ["other.contoso.com"]
+
+
+def test_an_endpoint_that_is_declared(site: Site) -> None:
+    table = f'[[endpoint]]\nsip_address = "{OCSCHAT}"\npool_fqdn = "other.contoso.com"\n'
+    site.path.write_text(f"{site.path.read_text('utf-8')}{table}", "utf-8")
+    assert not site.run()
+    assert "change its [[endpoint]]" in site.said("endpoint").remedy
+
+
+def test_an_endpoint_that_was_there_is_not_taken_back(site: Site) -> None:
+    StoreBackend(site.config).add_endpoint(Endpoint(OCSCHAT, POOL))
+    assert site.run()
+    assert site.said("endpoint").state == "ok"
+    assert site.run(back=True)
+    assert site.said("endpoint").text == "this cut-over has made none"
+    assert len(site.endpoints) == 1
+
+
+def test_a_transaction_that_fails(site: Site) -> None:
+    site.heard = Verdict("FAIL", "no answer", "look at the pool")
+    assert not site.run()
+    assert site.states["endpoint"] == "done" and site.states["conversation"] == "FAIL"
+    site.heard = HEARD
+    assert site.run()
+    assert site.states["endpoint"] == "ok"
+
+
+def test_no_gateway_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutover_steps, "read_running", lambda path: None)
+    assert not site.run()
+    assert site.said("conversation").remedy == f"start it: sipgw serve --config {site.path}"
+
+
+# back
+
+
+def test_back_to_where_it_was(site: Site) -> None:
+    site.run()
+    assert site.run(back=True, dry_run=True)
+    assert site.states == {"endpoint": "would", "user": "would"}
+    assert site.endpoints and not site.enabled
+    assert site.run(back=True)
+    assert site.states == {"endpoint": "done", "user": "done"}
+    assert site.endpoints == []
+    assert site.users.read_text("utf-8") == USERS
+    assert not site.journal.path.exists()
+    assert site.run()
+    assert site.states == DONE
+
+
+def test_an_endpoint_that_somebody_has_moved_since_stays(site: Site) -> None:
+    site.run()
+    backend = StoreBackend(site.config)
+    backend.remove_endpoint(OCSCHAT)
+    backend.add_endpoint(Endpoint(OCSCHAT, "other.contoso.com"))
+    assert site.run(back=True)
+    assert [one.pool_fqdn for one in site.endpoints] == ["other.contoso.com"]
+
+
+def test_a_user_that_somebody_has_removed_since(site: Site) -> None:
+    site.run()
+    site.users.write_text(USERS[: USERS.index('\n[[user]]\nuri = "sip:ocschat')], "utf-8")
+    with pytest.raises(Exception, match=r"there is no user sip:ocschat@contoso\.com any more"):
+        site.run(back=True)
+    assert site.journal.find(OCSCHAT) is not None
+
+
+def test_one_at_a_time_for_an_address(site: Site) -> None:
+    site.heard = Verdict("FAIL", "no answer")
+    site.run()
+    with pytest.raises(StoreError, match=f"a cut-over of {OCSCHAT} to {POOL} is under way; finish it"):
+        site.journal.begin(OCSCHAT, "other.contoso.com")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"sip:ocschat@contoso.com": 5}', '{"sip:ocschat@contoso.com": {}}'])
+def test_a_journal_that_is_none(site: Site, text: str) -> None:
+    site.journal.path.write_text(text, "utf-8")
+    with pytest.raises(StoreError, match="is no journal of cut-overs; move it away"):
+        site.journal.find(OCSCHAT)
+
+
+# killed
+
+
+def killed(at: int, site: Site, back: bool = False) -> bool:
+    """In a process that kills itself at the `at`-th moment before or after something is made to last. Whether it came
+    to that."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    try:
+        left = iter(range(at))
+
+        def step() -> None:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        _between(Journal, "_write", step)
+        _between(StoreBackend, "add_endpoint", step)
+        _between(StoreBackend, "remove_endpoint", step)
+        _between(cutover_steps, "disable", step)
+        _between(cutover_rollback, "replace_file", step)
+        site.run(back=back)
+    finally:
+        os._exit(0)
+
+
+def _between(where: Any, name: str, step: Callable[[], None]) -> None:
+    original = getattr(where, name)
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        step()
+        result = original(*arguments, **options)
+        step()
+        return result
+
+    setattr(where, name, wrapped)
+
+
+def copied(site: Site, to: Path) -> Site:
+    """The same state once more, for another way out of it."""
+    shutil.copytree(site.folder, to)
+    other = Site.__new__(Site)
+    other.__dict__ = {**site.__dict__, "folder": to, "path": to / site.path.name, "users": to / site.users.name}
+    return other
+
+
+def test_killed_at_any_step_it_is_finished_or_taken_back(tmp_path: Path, site: Site) -> None:
+    at = 0
+    while True:
+        here = copied(site, tmp_path.parent / f"{tmp_path.name}-{at}")
+        if not killed(at, here):
+            break
+        there = copied(here, tmp_path.parent / f"{tmp_path.name}-{at}-back")
+        assert here.run(), f"killed at {at}: {here.told}"
+        assert here.endpoints == [Endpoint(OCSCHAT, POOL)] and not here.enabled
+        if there.journal.find(OCSCHAT) is not None:
+            assert there.run(back=True)
+        assert there.endpoints == [] and there.users.read_text("utf-8") == USERS, f"killed at {at}"
+        assert not there.journal.path.exists()
+        at += 1
+    assert at > 12
+
+
+def test_killed_on_the_way_back_it_is_taken_back(tmp_path: Path, site: Site) -> None:
+    site.run()
+    at = 0
+    while True:
+        here = copied(site, tmp_path.parent / f"{tmp_path.name}-{at}")
+        was_killed = killed(at, here, back=True)
+        if here.journal.find(OCSCHAT) is not None:
+            assert here.run(back=True)
+        assert here.endpoints == [] and here.users.read_text("utf-8") == USERS, f"killed at {at}"
+        if not was_killed:
+            break
+        at += 1
+    assert at >= 6
