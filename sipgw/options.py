@@ -31,7 +31,7 @@ class LookupOptions:
     """A legacy pool: `services` Lookup services, all signed in as `register`, and a Channel service for each of
     `channel_uris`; the rooms as in PoolOptions. `via` is the Front End. URIs are `sip:user@host`.
 
-    With `login` they sign in with that account name and `password`. `ca` is for TLS, as in ClientOptions.
+    `login`, `password`, `auth` and `ca` are as in ClientOptions; each Channel service has an account of its own.
     """
 
     register: str
@@ -44,6 +44,7 @@ class LookupOptions:
     ca: Path | None = None
     login: str = ""
     password: str = field(default="", repr=False)
+    auth: str = "auto"
 
     @property
     def domain(self) -> str:

@@ -54,7 +54,7 @@ class Registration:
         self._place = place
         self._on_change = on_change
         self._call_id = f"{agent.layer.new_tag()}{agent.layer.new_tag()}"
-        self._cseq = 0
+        self._last: Request | None = None
         self._expires = WANTED
         self._pause = FIRST_RETRY
         self._asking = False
@@ -81,7 +81,7 @@ class Registration:
 
     def _ask(self, expires: int, now: float) -> None:
         self._asking = True
-        self._cseq += 1
+        number = 1 if self._last is None else self._last.cseq.number + 1  # a challenge has made it count on
         server, identity = self._place.server, self._place.identity
         transport = server.transport
         user = identity.user.removeprefix("sip:").partition("@")[0]
@@ -90,14 +90,16 @@ class Registration:
             f"From: <{identity.user}>;tag={self._agent.layer.new_tag()};epid={identity.epid}",
             f"To: <{identity.user}>",
             f"Call-ID: {self._call_id}",
-            f"CSeq: {self._cseq} REGISTER",
+            f"CSeq: {number} REGISTER",
             f'Contact: <{address}>;proxy=replace;+sip.instance="<{identity.instance}>"',
             "Supported: gruu-10, adhoclist, msrtc-event-categories",
             "Event: registration",
             f"User-Agent: sipgw lookup ({self._place.name})",
             f"Expires: {expires}",
         ]
-        self._agent.send_outside("REGISTER", f"sip:{identity.domain}", server, headers, now, self._answered)
+        self._last = self._agent.send_outside(
+            "REGISTER", f"sip:{identity.domain}", server, headers, now, self._answered
+        )
 
     def _answered(self, response: Response | None, reason: str, now: float) -> None:
         self._asking = False
@@ -130,7 +132,8 @@ class Registration:
         fields: dict[str, object] = {"reason": reason}
         if response is not None:
             told = response.first("ms-diagnostics") or response.first("warning") or ""
-            fields = {"status": response.status, "reason": told or response.reason}
+            why = self._agent.login.why if self._agent.login is not None and response.status in (401, 407) else ""
+            fields = {"status": response.status, "reason": why or told or response.reason}
         if response is not None and response.status in REFUSALS:
             pause = AFTER_REFUSAL
             if response.status in _ADVICE:

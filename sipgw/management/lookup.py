@@ -7,6 +7,7 @@ import click
 
 from sipgw.config import Log
 from sipgw.config.values import parse_server
+from sipgw.management.login import login_options, read_login
 from sipgw.management.parameters import ADDRESS, EXISTING_FILE, FILE, Parsed
 from sipgw.observability import log
 from sipgw.options import LookupOptions
@@ -40,23 +41,24 @@ VIA = Parsed("[transport:]host:port", parse_via, needed=True)
 @click.option("--rooms", "rooms_file", type=EXISTING_FILE, help="TOML file of rooms.")
 @click.option("--room", "rooms", multiple=True, metavar="NAME", help="A room to have; may be repeated.")
 @click.option("--ca", type=EXISTING_FILE, help="PEM file to check the gateway's certificate against.")
-def lookup(register: str, services: int, channel_uris: tuple[str, ...], rooms_file: Path | None, **options: Any) -> int:
+@login_options
+def lookup(register: str, channel_uris: tuple[str, ...], login: str, password_file: Path | None, **options: Any) -> int:
     """Run an emulated OCS 2007 R2 or Lync 2010 Group Chat pool.
 
     Its Lookup services sign in as the well-known user, each as an endpoint of its own; the gateway sends every call to
     all of them. They send clients to the Channel services in turn, which have addresses of their own and share rooms
-    and history.
+    and history. Where the gateway asks for passwords, --login is the account of the Lookup services; that of a Channel
+    service is called like the user part of its address, and has the same password.
     """
-    channels = channel_uris or default_channels(register, services)
+    channels = channel_uris or default_channels(register, options["services"])
     _check_distinct(register, channels)
     from sipgw.management.cli import run
     from sipgw.server.lookup_app import run_lookup
 
     defaults = Log()
     log.configure(defaults.format, defaults.level)
-    return run(
-        run_lookup(LookupOptions(register, services=services, channel_uris=channels, rooms_file=rooms_file, **options))
-    )
+    options |= read_login(login, password_file, options["auth"])
+    return run(run_lookup(LookupOptions(register, channel_uris=channels, **options)))
 
 
 def default_channels(register: str, services: int) -> tuple[str, ...]:

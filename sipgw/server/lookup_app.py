@@ -14,8 +14,9 @@ from functools import partial
 from hashlib import sha256
 from itertools import count
 from random import SystemRandom
-from uuid import NAMESPACE_URL, uuid5
 
+from sipgw.auth.login_client import Login, LoginClient
+from sipgw.auth.sipae_endpoint import instance_of
 from sipgw.config import TlsFiles
 from sipgw.events import Hop, Listener, Notice
 from sipgw.groupchat.channel import ChannelService, ChannelSettings
@@ -76,6 +77,8 @@ class LookupApp:
             agent = LegacyService(
                 listeners, SystemRandom(), place, service, numbers, offset, is_lookup, self._registration_changed
             )
+            if options.login:
+                agent.sign_in_by(LoginClient(login_of(options, uri), SystemRandom(), offset))
             shell = Shell(agent, tls=tls, log=get_logger(), notify=partial(self._notified, agent))
             self._services.append(agent)
             self._shells[agent] = shell
@@ -155,8 +158,19 @@ def _hop(via: Server) -> Hop:
 
 def _identity(uri: str, name: str) -> Identity:
     """The endpoint of a service: the same after every start, another for each service."""
-    instance = uuid5(NAMESPACE_URL, f"sipgw-lookup:{uri.lower()}:{name}")
-    return Identity(uri, sha256(instance.bytes).hexdigest()[:12], f"urn:uuid:{instance}")
+    epid = sha256(f"sipgw-lookup:{uri.lower()}:{name}".encode()).hexdigest()[:12]
+    return Identity(uri, epid, instance_of(epid))
+
+
+def login_of(options: LookupOptions, uri: str) -> Login:
+    """The account of a service. That of a Channel service is called like its user part, in the same domain and with the
+    same password."""
+    name = options.login
+    if uri != options.register:
+        domain, slash, account = name.rpartition("\\")
+        _, at, suffix = account.partition("@")
+        name = f"{domain}{slash}{uri.removeprefix('sip:').partition('@')[0]}{at}{suffix}"
+    return Login(name, options.password, "" if options.auth == "auto" else options.auth)
 
 
 async def run_lookup(options: LookupOptions) -> int:

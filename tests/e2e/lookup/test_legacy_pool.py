@@ -133,3 +133,32 @@ async def test_other_transports(tmp_path: Path, transport: str) -> None:
             said = ("--join", "Lobby", "--say", "hello")
             async with sipgw("client", "--user", f"sip:{ALICE}", "--server", via, *said, *more) as alice:
                 assert await alice.process.wait() == 0, alice.log
+
+
+@pytest.mark.parametrize(("scheme", "login"), [("ntlm", "CORP\\ocschat"), ("digest", "ocschat")])
+async def test_services_sign_in_where_the_gateway_asks_for_it(tmp_path: Path, scheme: str, login: str) -> None:
+    """Each as its own user, with its own account."""
+    accounts = ("ocschat", "ocschat-channel-1", "ocschat-channel-2")
+    (tmp_path / "users.toml").write_text("".join(map(_account, (*accounts, "alice"))), "utf-8")
+    config = gateway_config(tmp_path)
+    config.write_text(f'{config.read_text("utf-8")}[auth]\nschemes = ["{scheme}"]\nusers = "users.toml"\n', "utf-8")
+    (tmp_path / "password").write_text("secret\n", "utf-8")
+    password = ("--password-file", tmp_path / "password")
+    async with sipgw("serve", "--config", config) as gateway:
+        via = f"127.0.0.1:{(await gateway.ports())['tcp']}"
+        lookup = ("lookup", "--register", OCSCHAT, "--via", via, "--services", "2", "--room", "Lobby")
+        async with sipgw(*lookup, "--login", login, *password) as pool:
+            await pool.line(UP)
+            alice = ("client", "--user", f"sip:{ALICE}", "--server", f"tcp:{via}", "--login", "alice", *password)
+            for line in (("--say", "one"), ("--history",)):  # and so another Channel service
+                async with sipgw(*alice, "--join", "Lobby", *line) as client:
+                    assert await client.process.wait() == 0, client.log
+            assert any("alice: one" in line for line in client.log)
+        (tmp_path / "password").write_text("wrong\n", "utf-8")
+        async with sipgw(*lookup, "--login", login, *password) as pool:
+            line = await pool.line("not signed in", "service=lookup-1")
+            assert "wrong" in line or "refused" in line or "401" in line
+
+
+def _account(name: str) -> str:
+    return f'[[user]]\nuri = "sip:{name}@contoso.com"\nnames = ["{name}", \'CORP\\{name}\']\npassword = "secret"\n'

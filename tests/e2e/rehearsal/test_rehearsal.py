@@ -53,6 +53,8 @@ async def test_the_same_client_before_and_after(tmp_path: Path, start_client: St
         await lobby.hears("nice weekend, \u00c4lice", sender=bob.uri)
         await board.say("for the board")
         await board.hears("for the board", own=True)
+        told = await here.done("pool", "export", tmp_path / "friday.zip", "--data", tmp_path / "legacy.db")
+        assert "3 messages" in told, "while the legacy pool runs"
         await bob.disconnect()  # and alice's computer stays on
 
         assert await legacy.stop() == 0
@@ -70,6 +72,7 @@ async def test_the_same_client_before_and_after(tmp_path: Path, start_client: St
         since = alice.mark()  # the pool that she was connected to is gone: 481, and the client begins at the start
         await lobby.say("anybody there?")
         await alice.chat_ready(since=since)
+        await alice.wait_for("conversation_write", lambda event: "not delivered" in event["text"], since=since)
         await lobby.say("good morning")
         await lobby_again.hears("good morning", sender=alice.uri)
         await lobby_again.say("good morning, alice")
