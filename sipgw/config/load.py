@@ -25,6 +25,7 @@ from sipgw.config.tables import (
     Table,
     Timers,
     Tls,
+    Trace,
 )
 from sipgw.config.values import TlsFiles
 from sipgw.registry import Endpoint, Pool, Registry
@@ -47,6 +48,7 @@ _TABLES: Mapping[str, type[Table]] = {
     "directory": Directory,
     "admin": Admin,
     "log": Log,
+    "trace": Trace,
     "limits": Limits,
     "registrar": Registrar,
     "health": Health,
@@ -75,6 +77,7 @@ class Config:
     directory: Directory
     admin: Admin
     log: Log
+    trace: Trace
     limits: Limits
     registrar: Registrar
     health: Health

@@ -19,6 +19,7 @@ from sipgw.config.tables import (
     Store,
     Timers,
     Tls,
+    Trace,
 )
 from sipgw.config.values import is_loopback
 
@@ -37,6 +38,7 @@ class Tables:
     directory: Directory
     admin: Admin
     log: Log
+    trace: Trace
     limits: Limits
     registrar: Registrar
     health: Health

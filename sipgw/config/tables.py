@@ -10,11 +10,13 @@ from sipgw.config.values import (
     Network,
     TlsFiles,
     parse_admin_listen,
+    parse_collector,
     parse_display_name,
     parse_endpoint_address,
     parse_file,
     parse_listen,
     parse_name,
+    parse_path,
     parse_peer,
     parse_route_uri,
     parse_server,
@@ -145,6 +147,17 @@ class Admin(Table):
 class Log(Table):
     format: Literal["console", "json"] = "console"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    file: Annotated[Path | None, PlainValidator(parse_path)] = None
+
+
+class Trace(Table):
+    enabled: bool = True
+    calls: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    max_bytes: Annotated[int, Field(ge=65_536, le=1 << 33)] = 16_777_216
+    rate: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    bodies: bool = False
+    hep: Annotated[tuple[str, int] | None, PlainValidator(parse_collector)] = None
+    hep_id: Annotated[int, Field(ge=1, le=4_294_967_295)] = 2_001
 
 
 class Limits(Table):

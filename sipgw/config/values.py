@@ -77,6 +77,20 @@ def parse_server(value: object) -> Server:
     return Server(transport, host, port)
 
 
+def parse_collector(value: object) -> tuple[str, int] | None:
+    """`udp:HOST:PORT`, where HEP is sent to; None for "". Raises ValueError."""
+    written = text(value)
+    if not written:
+        return None
+    form = "write udp:host:port, or nothing"
+    if not written.lower().startswith("udp:"):
+        raise ValueError(f'"{written}" is not sent to by UDP; {form}')
+    host, port = parse_host_port(written[4:], written, form)
+    if port == 0:
+        raise ValueError(f'"{written}" has port 0, where nobody can listen; {form}')
+    return host, port
+
+
 def parse_server_name(value: object) -> str:
     """A server of a pool as the gateway writes it, `tcp:10.1.0.5:5041`, or an address for all its ports. Raises
     ValueError."""

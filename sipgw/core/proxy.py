@@ -348,7 +348,7 @@ class Proxy:
 
     # what people read
 
-    def note_unreachable(self, branch: Branch, reason: str, now: float) -> None:
+    def note_unreachable(self, branch: Branch, reason: str, call_id: str, now: float) -> None:
         self.counters["unreachable"] += 1
         hop = branch.hop
         if branch.detoured:
@@ -357,7 +357,8 @@ class Proxy:
         serves = branch.target.pool or branch.target.member_of
         if serves is not None and isinstance(hop, Hop) and not reason.startswith(OURS):
             self.health.failed(hop, reason, now, certain=reason != "timeout")
-        self.layer.out.append(Log("warning", "next hop failed", {"hop": str(hop), "reason": reason}))
+        fields = {"hop": str(hop), "reason": reason, "call_id": call_id}
+        self.layer.out.append(Log("warning", "next hop failed", fields))
 
     def gave_up_on(self, hop: Flow | Hop) -> bool:
         """Whether a pool's server is known not to answer, so that it is no use to be patient with it."""

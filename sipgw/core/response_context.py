@@ -184,7 +184,7 @@ class ResponseContext:
         if branch is None:
             return
         branch.stop()
-        self._proxy.note_unreachable(branch, reason, now)
+        self._proxy.note_unreachable(branch, reason, "" if self._final else self._request.call_id, now)
         if self._groups and not self._cancelled and not branch.rang_out and branch.next_hop(reason):
             self._retry(branch, now)
         else:

@@ -244,7 +244,7 @@ class UserAgent(Stack):
             waiting.end(response, now)
 
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
-        if self.login is not None:
+        if self.login is not None and hop is not None:  # others may connect to us as well
             self.login.connection_lost()
         outputs = super().connection_lost(flow, hop, reason, now)
         if self.on_connection_lost is not None:

@@ -128,15 +128,16 @@ class Registration:
         self._changed(True)
 
     def _failed(self, response: Response | None, reason: str, now: float) -> None:
-        pause = self._pause
+        pause, why = self._pause, ""
         fields: dict[str, object] = {"reason": reason}
         if response is not None:
             told = response.first("ms-diagnostics") or response.first("warning") or ""
-            why = self._agent.login.why if self._agent.login is not None and response.status in (401, 407) else ""
+            if self._agent.login is not None and response.status in (401, 407):
+                why = self._agent.login.why
             fields = {"status": response.status, "reason": why or told or response.reason}
         if response is not None and response.status in REFUSALS:
             pause = AFTER_REFUSAL
-            if response.status in _ADVICE:
+            if response.status in _ADVICE and not why:
                 fields["advice"] = _ADVICE[response.status]
         self._log("warning", "not signed in", **fields, again_in=f"{pause:g} s")
         self._pause = min(self._pause * 2, LAST_RETRY)

@@ -26,6 +26,7 @@ from sipgw.registry import (
     RegistryError,
     UnknownPool,
 )
+from sipgw.server.admin.call_models import CallPage
 from sipgw.server.admin.models import (
     MAX_PAGE,
     EndpointBody,
@@ -110,6 +111,10 @@ class GatewayClient:
             if page.next is None:
                 return
             query["after"] = page.next
+
+    def calls(self, **query: str | int | float | bool) -> CallPage:
+        """A page of the calls that are kept for tracing; `query` as CallsQuery has it."""
+        return self._get(CallPage, f"/api/v1/calls?{urlencode(query)}")
 
     def explain(self, method: str, uri: str, sender: str = "") -> dict[str, Any]:
         """What would happen to a request, as `sipgw explain --json` shows it."""

@@ -28,6 +28,7 @@ from sipgw.management.lookup import lookup
 from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, config_option
 from sipgw.management.pool_data import SERVICE_URI, compare_, export_, import_
 from sipgw.management.pool_state import pool_state
+from sipgw.management.trace import trace
 from sipgw.management.users import user
 from sipgw.observability import log
 from sipgw.options import ClientOptions, PoolOptions
@@ -98,6 +99,7 @@ commands.add_command(backup)
 commands.add_command(restore)
 commands.add_command(completion)
 commands.add_command(user)
+commands.add_command(trace)
 commands.add_command(lookup)
 commands.add_command(cutover)
 
@@ -107,9 +109,11 @@ commands.add_command(cutover)
 def serve(config_path: Path | None) -> int:
     """Run the gateway."""
     config = load_config(config_path)
-    log.configure(config.log.format, config.log.level)
     from sipgw.management.explain_live import explain_live
     from sipgw.server.app import serve as run_gateway
+    from sipgw.server.log_file import OUTPUT
+
+    OUTPUT.set_up(config.log)
 
     return run(run_gateway(config, explain_live))
 

@@ -162,7 +162,7 @@ def _summary(run: CutOver, good: bool, rollback: bool) -> str:
     address, fqdn = run.plan.sip_address, run.entry.pool_fqdn
     if run.plan.dry_run:
         return "Nothing was changed." if good else "Nothing was changed; see above for what stands in the way."
-    if rollback:
+    if rollback and good:
         kept = f"what was said in {fqdn} since stays there (sipgw pool export takes it along)"
         return f"{address} is free for Group Chat again: start its services; {kept}."
     if good:

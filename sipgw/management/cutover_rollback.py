@@ -8,7 +8,7 @@ from pathlib import Path
 from sipgw.config import Config, ConfigError
 from sipgw.config.users import addresses, read_users, users_rules
 from sipgw.config.users_text import editing, replace_file
-from sipgw.management.cutover_steps import CutOver, Step, Verdict
+from sipgw.management.cutover_steps import CutOver, Step, Verdict, taken
 from sipgw.registry import NotFound
 from sipgw.server.audit import audited, command_line_user
 
@@ -76,9 +76,13 @@ BACK = (
 
 
 def go_back(run: CutOver, tell: Callable[[Step, Verdict], None]) -> bool:
-    """The changes in the opposite order; the journal forgets them when all are undone. Raises as `go_through` does."""
+    """The changes in the opposite order; the journal forgets them when all are undone. Whether they are. Raises as
+    `go_through` does."""
+    good = True
     for step in BACK:
-        tell(step, step.take(run))
-    if not run.plan.dry_run:
+        verdict = taken(step, run)
+        tell(step, verdict)
+        good &= verdict.state != "FAIL"
+    if good and not run.plan.dry_run:
         run.journal.forget(run.plan.sip_address)
-    return True
+    return good

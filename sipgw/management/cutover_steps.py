@@ -23,7 +23,7 @@ from sipgw.server.directory_search import DirectoryError
 from sipgw.server.resolver import Resolver
 from sipgw.server.room_compare import Comparison, compare
 from sipgw.server.running import read_running
-from sipgw.server.store import contents
+from sipgw.server.store import StoreError, contents
 
 State = Literal["ok", "done", "would", "note", "FAIL"]
 SHOWN = 5  # of what is named in one line
@@ -190,10 +190,7 @@ def endpoint_made(run: CutOver) -> Verdict:
         return Verdict("would", f"{plan.sip_address} would be made to lead to {plan.pool_fqdn}")
     run.entry.endpoint = True
     run.save()
-    try:
-        run.backend.add_endpoint(wanted)
-    except RegistryError as error:
-        return Verdict("FAIL", str(error), "see to that, then give the same line again")
+    run.backend.add_endpoint(wanted)
     return Verdict("done", f"{plan.sip_address} now leads to {plan.pool_fqdn}")
 
 
@@ -225,12 +222,27 @@ STEPS = (
 )
 
 
+def taken(step: Step, run: CutOver) -> Verdict:
+    """A step; what it could not read or change is said as what stands in the way."""
+    try:
+        return step.take(run)
+    except (ConfigError, RegistryError, StoreError, OSError) as error:
+        reason = "; ".join(_reason(error).splitlines())
+        return Verdict("FAIL", reason, "see to that, then give the same line again")
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
 def go_through(run: CutOver, tell: Callable[[Step, Verdict], None]) -> bool:
     """All steps, until one stands in the way; a dry run looks at all of them. Whether none did. Raises StoreError or
-    OSError where the state of things cannot be read."""
+    OSError where the journal cannot be kept."""
     good = True
     for step in STEPS:
-        verdict = step.take(run)
+        verdict = taken(step, run)
         run.entry.steps[step.name] = {"state": verdict.state, "text": verdict.text, "at": time.time()}
         run.save()
         tell(step, verdict)

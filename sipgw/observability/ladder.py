@@ -1,6 +1,8 @@
 """A call as a ladder in the terminal: a column for each party, an arrow for each message."""
 
 import re
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sipgw.message.errors import MalformedMessage
@@ -10,6 +12,7 @@ from sipgw.message.values import line_method
 
 WIDTH = 100
 _MARGIN = 9  # for the time in milliseconds
+_NOTE = 30  # characters that a note wants at least
 _XCCOS = re.compile(rb'<(?:cmd|rpl|ntc)\s[^>]*?id="([^"]{1,40})"|<(grpchat)\b')
 _CHAT = re.compile(rb"<chat>([^<]{0,40})")
 
@@ -24,15 +27,25 @@ class Step:
     label: str
 
 
-def label(data: bytes) -> str:
-    """A message in a few words: method and whom for, or status and of what; for XCCOS the command."""
+@dataclass(frozen=True)
+class Note:
+    """What a party thought at a moment."""
+
+    at: float
+    party: str
+    text: str
+
+
+def label(data: bytes, speech: bool = True) -> str:
+    """A message in a few words: method and whom for, or status and of what; for XCCOS the command, and with `speech`
+    what somebody says."""
     try:
         message = parse_message(data)
     except MalformedMessage:
         return "(not SIP)"
     if not isinstance(message, Request):
         return f"{message.status} {message.reason} ({line_method(message.first('cseq'))})"
-    body = _body_label(message.body)
+    body = _body_label(message.body, speech)
     if body:
         return f"{message.method} {body}"
     if message.method == "SUBSCRIBE":
@@ -42,23 +55,26 @@ def label(data: bytes) -> str:
     return f"{message.method} {message.uri.removeprefix('sip:').partition(';')[0].partition('@')[0]}"
 
 
-def _body_label(body: bytes) -> str:
+def _body_label(body: bytes, speech: bool) -> str:
     found = _XCCOS.search(body)
     if found is None:
         return ""
     if found[2] is None:
         return found[1].decode("latin-1")
     chat = _CHAT.search(body)
-    return "grpchat" if chat is None else f"“{chat[1].decode('utf-8', 'replace')}”"
+    return "grpchat" if chat is None or not speech else f"“{chat[1].decode('utf-8', 'replace')}”"
 
 
-def render(parties: list[str], steps: list[Step], width: int = WIDTH) -> str:
+def render(parties: list[str], steps: Sequence[Step | Note], width: int = WIDTH) -> str:
     """The ladder as text, no line longer than `width`. A step between parties that are not listed is left out."""
     gap = (width - _MARGIN - 2) // max(1, len(parties) - 1)
     columns = {party: _MARGIN + index * gap for index, party in enumerate(parties)}
     lines = [_heading(columns, width), _rails(columns, " " * _MARGIN)]
-    shown = [step for step in steps if {step.source, step.target} <= columns.keys() and step.source != step.target]
-    lines += [_arrow(columns, step) for step in shown]
+    for step in steps:
+        if isinstance(step, Note):
+            lines += _note(columns, step, width)
+        elif {step.source, step.target} <= columns.keys() and step.source != step.target:
+            lines.append(_arrow(columns, step))
     lines.append(_rails(columns, " " * _MARGIN))
     return "\n".join(line.rstrip()[:width] for line in lines)
 
@@ -72,10 +88,20 @@ def _heading(columns: dict[str, int], width: int) -> str:
 
 
 def _rails(columns: dict[str, int], prefix: str) -> str:
-    line = list(prefix.ljust(max(columns.values()) + 1))
+    line = list(prefix.ljust(max(columns.values(), default=0) + 1))
     for column in columns.values():
         line[column] = "│"
     return "".join(line)
+
+
+def _note(columns: dict[str, int], note: Note, width: int) -> list[str]:
+    """Beside the rail of its party, over the rails to the right of it."""
+    column = columns.get(note.party, _MARGIN)
+    if width - column < _NOTE:
+        column = min(columns.values())
+    rails = _rails({name: at for name, at in columns.items() if at < column}, " " * column) if column else ""
+    lines = textwrap.wrap(note.text, max(_NOTE, width - column) - 3, break_on_hyphens=False) or [""]
+    return [f"{rails[:column]:{column}}{'├' if number == 0 else '│'} {line}" for number, line in enumerate(lines)]
 
 
 def _arrow(columns: dict[str, int], step: Step) -> str:

@@ -7,31 +7,41 @@ reaches the output: fields are masked by their name, and texts where they look l
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from sipgw.observability.redaction import MASK, SECRET_HEADERS
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-MASK = "[hidden]"
 
 _SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|authoriz|gssapi|private_?key|cookie")
 # Header lines that prove an identity, folded ones to their end, in a message that became a field whole.
-_SECRET_HEADER = re.compile(
-    r"(?im)^((?:proxy-)?(?:authorization|authenticate|authentication-info)[ \t]*:)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*"
-)
+_SECRET_HEADER = re.compile(rf"(?im)^((?:{'|'.join(SECRET_HEADERS)})[ \t]*:)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*")
 _SECRET_PARAMETER = re.compile(r'(?i)\b(gssapi-data|response|rspauth|password)=(?:"[^"]*"|[^\s,;"]+)')
 
 Event = MutableMapping[str, Any]
 
+
+class Stream(Protocol):
+    """What is written to."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
 _threshold = LEVELS["info"]
 
 
-def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
+def configure(log_format: str, level: str, stream: Stream | None = None) -> None:
     """Set up this process's logging: `log_format` "console" or "json", `level` a key of LEVELS."""
     global _threshold
     _threshold = LEVELS[level]
-    output = stream if stream is not None else sys.stderr
+    output: Stream = stream if stream is not None else sys.stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -41,12 +51,12 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
             *_renderers(log_format, output),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_threshold),
-        logger_factory=structlog.WriteLoggerFactory(output),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=False,
     )
 
 
-def _renderers(log_format: str, output: TextIO) -> list[Processor]:
+def _renderers(log_format: str, output: Stream) -> list[Processor]:
     if log_format == "json":
         return [structlog.processors.JSONRenderer(ensure_ascii=True)]
     return [escape_controls, structlog.dev.ConsoleRenderer(colors=output.isatty())]

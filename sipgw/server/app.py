@@ -18,20 +18,23 @@ from sipgw.core.registrar import RegistrarSettings
 from sipgw.engine import Engine, EngineSettings
 from sipgw.events import Listener, Persist
 from sipgw.locating import Reach
-from sipgw.observability.log import configure, get_logger
+from sipgw.observability.log import get_logger
 from sipgw.registry import Registry
 from sipgw.registry.pool_state import active_servers, inactive_servers
 from sipgw.server.admin.config_changes import values_changed
 from sipgw.server.admin.lag import LoopLag
 from sipgw.server.audit import Actor, audited
 from sipgw.server.certificates import CertificateWatch
+from sipgw.server.log_file import OUTPUT
 from sipgw.server.reload import again
 from sipgw.server.running import RunningFile
+from sipgw.server.service_manager import ServiceManager
 from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
 from sipgw.server.sign_in import SignIn
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
 from sipgw.server.tls import TlsContexts, TlsError, tls_settings
+from sipgw.server.tracing import Tracing, each_message
 from sipgw.transaction.timers import TimerValues
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ class GatewayApp:
 
     def __init__(self, config: Config, trace: Tracer | None = None, explain: "Explain | None" = None) -> None:
         self._config = config
-        self._trace = trace
+        self._tracer = trace
         self._log = get_logger()
         self._seen = 0
         self._poller: asyncio.Task[None] | None = None
@@ -73,6 +76,7 @@ class GatewayApp:
         self.since = self.reloaded = time.time()
         self.reloaded_well = True
         self.lag: LoopLag
+        self.tracing: Tracing
 
     @property
     def config(self) -> Config:
@@ -106,6 +110,8 @@ class GatewayApp:
                 ear.sock.close()
             self.store.close()
             raise
+        self.tracing = Tracing(config, self.shell.counters)
+        self._use_tracing()
         await self.shell.start(ears)
         self.shell.run(lambda now: self.shell.perform(self.engine.start_probing(now)), self.engine.outputs)
         self._watch = CertificateWatch(self._tls, self._log, self.shell.counters)
@@ -161,8 +167,11 @@ class GatewayApp:
             tls=self._tls,
             log=self._log,
             persist=self._write,
-            trace=self._trace,
         )
+
+    def _use_tracing(self) -> None:
+        self.tracing.listeners = tuple(self.listeners)
+        self.shell.trace = self.tracing.tap if self._tracer is None else each_message(self._tracer)
 
     def _write(self, persist: Persist, done: Callable[[str | None], None]) -> None:
         offset = _clock_offset()
@@ -226,6 +235,7 @@ class GatewayApp:
         """Raises ConfigError; then nothing has changed."""
         config = again(self._config)
         access = _access(config)
+        OUTPUT.check(config.log)
         try:
             tls = TlsContexts(tls_settings(config))
             sign_in = await self._read_users(config)
@@ -263,7 +273,9 @@ class GatewayApp:
         self.shell.batch_done()
         self.shell.unlisten(gone)
         self._config, self.registry, self.listeners = config, registry, listeners
-        configure(config.log.format, config.log.level)
+        self.tracing.reconfigure(config)
+        self._use_tracing()
+        OUTPUT.set_up(config.log)
         self._log = self.shell.log = self._watch.log = get_logger()
 
     async def drain(self) -> None:
@@ -285,6 +297,7 @@ class GatewayApp:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
         await self.shell.close()
+        await self.tracing.close()
         if self._sign_in is not None:
             await self._sign_in.users.close()
         self._running.close()
@@ -398,17 +411,26 @@ def _take_signals() -> Wishes:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, wishes.put_nowait, number == signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGUSR1, OUTPUT.reopen)
     return wishes
 
 
-async def _until_stopped(app: GatewayApp, wishes: Wishes) -> None:
+async def _until_stopped(app: GatewayApp, wishes: Wishes, service: ServiceManager) -> None:
     """Wait for SIGTERM or SIGINT; SIGHUP reloads meanwhile, one after the other."""
     while await wishes.get():
+        service.reloading()
         problems = await app.reload()
         for problem in problems:
             get_logger().error("not reloaded", reason=problem)
         if not problems:
             get_logger().info("reloaded", addresses=" ".join(str(listener) for listener in app.listeners))
+        service.ready(_status(app) if not problems else f"not reloaded: {problems[0]}")
+
+
+def _status(app: GatewayApp) -> str:
+    """How things are, in a line."""
+    sizes = app.engine.sizes()
+    return f"{sizes.bindings} registrations, {sizes.connections} connections, {sizes.server_transactions} transactions"
 
 
 async def serve(config: Config, explain: "Explain | None" = None) -> int:
@@ -434,7 +456,12 @@ async def serve(config: Config, explain: "Explain | None" = None) -> int:
         fqdn=config.gateway.fqdn,
         pid=os.getpid(),
     )
-    await _until_stopped(app, wishes)
+    service = ServiceManager()
+    service.ready(_status(app))
+    telling = asyncio.get_running_loop().create_task(service.keep(lambda: _status(app)))
+    await _until_stopped(app, wishes, service)
+    telling.cancel()
+    service.stopping("finishing calls under way")
     log = get_logger()
     log.info("draining")
     await app.drain()

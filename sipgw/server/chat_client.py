@@ -20,6 +20,7 @@ from sipgw.groupchat.payload import timestamp
 from sipgw.options import ClientOptions
 from sipgw.server.shell import Shell, Tracer, bind
 from sipgw.server.tls import TlsContexts, TlsSettings
+from sipgw.server.tracing import each_message
 from sipgw.transaction.timers import TimerValues
 
 REFRESH = 240.0  # seconds between REGISTERs; the gateway grants at least 300
@@ -69,7 +70,7 @@ class GroupChatClient:
         login = self._login()
         self._client = ClientAgent(self._agent, identity_of(options.user), hop, options.contact_object, login)
         tls = TlsContexts(TlsSettings(TlsFiles(ca=options.ca), system=True)) if transport == "TLS" else None
-        self._shell = Shell(self._agent, tls=tls, notify=self._notice, trace=self._trace)
+        self._shell = Shell(self._agent, tls=tls, notify=self._notice, trace=each_message(self._trace))
         await self._shell.start(ears)
         self._act(self._client.sign_in)
         await self._until("ready")

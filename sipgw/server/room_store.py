@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,9 @@ def _locked(path: Path) -> int:
         raise StoreError(_no_folder(path)) from None
     except OSError as error:
         raise StoreError(f"room store {path}: {beside}: {error.strerror}; change that, or name another file") from None
+    with suppress(OSError):  # root may import; the pool that runs as somebody else takes the same lock later
+        owner = path.stat()
+        os.fchown(lock, owner.st_uid, owner.st_gid)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

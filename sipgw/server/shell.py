@@ -72,6 +72,7 @@ class Ears:
 
 
 Tracer = Callable[[str, bytes, Flow | Hop], None]  # direction "in" or "out", message, peer
+Tap = Callable[[float, bytes, Flow | None, list[Output]], None]  # what came, b"" for no message, and what comes of it
 Persister = Callable[[Persist, Callable[[str | None], None]], None]
 
 
@@ -110,7 +111,8 @@ def _bind_stream(host: str, port: int) -> socket.socket:
 
 class Shell:
     """Runs one machine. `resolver` answers Resolve outputs, by default from the system's name servers; `persist`
-    performs Persist outputs, `log` takes Log outputs, `notify` Notices; `trace` sees every message."""
+    performs Persist outputs, `log` takes Log outputs, `notify` Notices; `trace` sees every message that
+    comes, by the machine's clock, with what is decided."""
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class Shell:
         log: Any = None,
         persist: Persister | None = None,
         notify: Callable[[Notice], None] | None = None,
-        trace: Tracer | None = None,
+        trace: Tap | None = None,
         resolver: Resolver | None = None,
     ) -> None:
         self.machine = machine
@@ -210,13 +212,19 @@ class Shell:
             self._send_datagram(answer, flow.host, flow.port, flow.listener)
 
     def received(self, data: bytes, flow: Flow) -> None:
+        now = self._loop.time()
+        outputs = self.machine.receive(data, flow, now)
         if self.trace is not None:
-            self.trace("in", data, flow)
-        self.perform(self.machine.receive(data, flow, self._loop.time()))
+            self.trace(now, data, flow, outputs)
+        self._perform(outputs)
 
     def broken(self, error: MalformedMessage, flow: Flow) -> None:
         self.counters["broken_streams"] += 1
-        self.perform(self.machine.receive_broken(error, flow, self._loop.time()))
+        now = self._loop.time()
+        outputs = self.machine.receive_broken(error, flow, now)
+        if self.trace is not None:
+            self.trace(now, error.message if isinstance(error.message, bytes) else b"", flow, outputs)
+        self._perform(outputs)
 
     def _burst_done(self, behind: float) -> None:
         """A burst of datagrams was read; `behind` is for how many seconds there have been more than could be taken."""
@@ -278,7 +286,12 @@ class Shell:
     # performing
 
     def perform(self, outputs: list[Output]) -> None:
-        """Carry out what the machine decided, in order."""
+        """Carry out what the machine decided of its own accord, in order."""
+        if outputs and self.trace is not None:
+            self.trace(self._loop.time(), b"", None, outputs)
+        self._perform(outputs)
+
+    def _perform(self, outputs: list[Output]) -> None:
         for output in outputs:
             if type(output) is Send:
                 self._send(output)
@@ -289,8 +302,6 @@ class Shell:
 
     def _send(self, send: Send) -> None:
         to = send.to
-        if self.trace is not None:
-            self.trace("out", send.data, to)
         if type(to) is Flow:
             if to.cid:
                 self._send_connected(send, to)

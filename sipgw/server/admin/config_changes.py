@@ -5,7 +5,7 @@ from typing import Any
 from sipgw.config import Config
 
 _TABLES = (
-    *("gateway", "tls", "store", "auth", "directory", "admin", "log"),
+    *("gateway", "tls", "store", "auth", "directory", "admin", "log", "trace"),
     *("limits", "registrar", "health", "timers", "pools", "endpoints"),
 )
 Values = dict[str, str | None]

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 
 from sipgw.config.problems import describe
 from sipgw.server.admin import (
+    call_models,
+    calls,
     endpoints,
     explaining,
     models,
@@ -103,6 +105,15 @@ OPERATIONS = (
         {200: models.RegistrationPage},
         ("store",),
         query=models.RegistrationsQuery,
+    ),
+    Operation(
+        "GET",
+        calls.PATH,
+        "listCalls",
+        "Calls that are kept for tracing, and what happened in them, a page at a time",
+        calls.list_calls,
+        {200: call_models.CallPage},
+        query=call_models.CallsQuery,
     ),
     Operation(
         "POST",

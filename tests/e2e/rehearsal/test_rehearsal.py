@@ -5,7 +5,10 @@ docs/rehearsal.md tells the same for people.
 
 from pathlib import Path
 
-from tests.e2e.rehearsal.weekend import OCSCHAT, POOL, SECOND, Site, site
+import pytest
+
+from tests.e2e.programs import sipgw
+from tests.e2e.rehearsal.weekend import MONITORS, OCSCHAT, POOL, SECOND, USERS, Site, site
 from tests.sipe.client import SipeClient, StartClient
 from tests.sipe.conftest import sipe_driver, start_client
 
@@ -78,6 +81,7 @@ async def test_the_same_client_before_and_after(tmp_path: Path, start_client: St
         await lobby_again.say("good morning, alice")
         await lobby.hears("good morning, alice", sender=bob.uri)
 
+        await decommission(here)
         await second_pool(here, start_client)
         assert await rooms_of(bob) == friday
         await lobby_again.say("what's new at fabrikam?")
@@ -134,6 +138,16 @@ async def refused(here: Site, line: tuple[str | Path, ...], remedy: str) -> None
     assert remedy in told and "Not finished" in told
 
 
+async def decommission(here: Site) -> None:
+    """Nothing of the legacy pool is needed any more; and whoever starts it again by mistake does no harm."""
+    await here.done("user", "remove", OCSCHAT, "--config", here.config)
+    async with sipgw("lookup", "--register", OCSCHAT, "--via", here.server, "--data", here.folder / "legacy.db") as old:
+        assert "status=403" in await old.line("not signed in", "service=lookup-1", "an endpoint of the gateway")
+    (here.folder / "legacy.db").unlink()
+    endpoints = await here.cmdlet("Get-CsPersistentChatEndpoint | Format-Table SipAddress, PersistentChatPoolFqdn")
+    assert OCSCHAT in endpoints and POOL in endpoints
+
+
 async def second_pool(here: Site, start_client: StartClient) -> None:
     """Months later: a pool for the users of another SIP domain, with an endpoint of its own."""
     await here.pool(SECOND, "--domain", "fabrikam.com", "--room", "Fabrik", *SECOND_URI)
@@ -147,3 +161,20 @@ async def second_pool(here: Site, start_client: StartClient) -> None:
     await here.pools[SECOND].line("session opened", CAROL)
     await here.pools[POOL].line("session opened", "dora@contoso.com")
     assert not [line for line in here.pools[POOL].log if CAROL in line]
+
+
+async def test_the_cut_over_where_everybody_signs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The synthetic transaction with accounts; what is wrong with them is told, and put right."""
+    async with site(tmp_path, more='schemes = ["ntlm", "digest"]', users=USERS + MONITORS) as here:
+        await here.pool(POOL, "--room", "Lobby")
+        line = ("cutover", "--sip-address", OCSCHAT, "--pool-fqdn", POOL, "--assume-data-moved", "--disable-user")
+        accounts = ("--sender-account", "monitor1", "--receiver-account", "CORP\\monitor2", "--config", here.config)
+        status, told = await here.run(*line, "--config", here.config)
+        assert status == 1 and "[6/6] FAIL" in told and "a login is needed" in told
+        monkeypatch.setenv("SIPGW_SENDER_PASSWORD", "wrong")
+        monkeypatch.setenv("SIPGW_RECEIVER_PASSWORD", "secret")
+        status, told = await here.run(*line, *accounts)
+        assert status == 1 and "the name, the password or the ticket is wrong" in told
+        monkeypatch.setenv("SIPGW_SENDER_PASSWORD", "secret")
+        assert "two clients heard each other" in await here.done(*line, *accounts)
+        assert "wrong" not in here.config.parent.joinpath("gateway.db-cutover.json").read_text("utf-8")

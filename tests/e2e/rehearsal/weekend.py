@@ -38,6 +38,18 @@ names = ["alice"]
 password = "secret"
 """
 
+MONITORS = """
+[[user]]
+uri = "sip:monitor1@contoso.com"
+names = ["monitor1"]
+password = "secret"
+
+[[user]]
+uri = "sip:monitor2@contoso.com"
+names = ["monitor2", 'CORP\\monitor2']
+password = "secret"
+"""
+
 
 @dataclass
 class Site:
@@ -98,7 +110,7 @@ class Site:
         await self.gateway.line(" reloaded ")
 
 
-def write_config(folder: Path, pools: Sequence[str]) -> Path:
+def write_config(folder: Path, pools: Sequence[str], more: str = "") -> Path:
     lines = [
         "[gateway]",
         'fqdn = "127.0.0.1"',
@@ -115,6 +127,7 @@ def write_config(folder: Path, pools: Sequence[str]) -> Path:
         "[auth]",
         'users = "users.toml"',
     ]
+    lines += [more]
     for fqdn in pools:
         lines += ["[[pool]]", f'fqdn = "{fqdn}"', f'servers = ["{SERVERS[fqdn]}"]']
     path = folder / "sipgw.toml"
@@ -123,13 +136,13 @@ def write_config(folder: Path, pools: Sequence[str]) -> Path:
 
 
 @asynccontextmanager
-async def site(folder: Path) -> AsyncIterator[Site]:
-    """The gateway as it is on Friday: the new pool is configured, nothing leads to it yet."""
-    users = folder / "users.toml"
-    users.write_text(USERS, "utf-8")
-    users.chmod(0o600)
+async def site(folder: Path, more: str = "", users: str = USERS) -> AsyncIterator[Site]:
+    """The gateway as it is on Friday: the new pool is configured, nothing leads to it yet. `more` is for [auth]."""
+    path = folder / "users.toml"
+    path.write_text(users, "utf-8")
+    path.chmod(0o600)
     async with AsyncExitStack() as stack:
-        config = write_config(folder, [POOL])
+        config = write_config(folder, [POOL], more)
         gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
         server = f"127.0.0.1:{(await gateway.ports())['tcp']}"
         yield Site(folder, stack, gateway, server)

@@ -1,0 +1,231 @@
+"""The last calls, whole: every message in and out, and what the gateway decided in between.
+
+A call is here what has one Call-ID: a conversation, a registration with all its refreshes, a subscription. On the hot
+path one reference is appended for each message that comes in: its bytes and the outputs that the engine answered with,
+which hold the messages that go out and the log lines that say why. They are sorted by Call-ID afterwards, a bounded
+number at a time. Nothing is parsed before somebody reads.
+"""
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sipgw.events import Flow, Log, Output, Send
+
+BURST = 4096  # messages that may come at once and are all taken
+AT_ONCE = 256  # messages that are sorted in one go: half a millisecond
+FIRST, LAST = 40, 160  # turns of a call that are kept: how it began, and what came last
+BACKGROUND = 50  # calls that begin with OPTIONS, which are probes: they must not drive the others out
+OVERHEAD = 400  # bytes that a turn takes beside its messages
+_FAST = b"\r\nCall-ID: "
+_CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)")
+
+
+class Turn(NamedTuple):
+    """One thing that happened: at `now` on the engine's clock `data` came by `flow` (b"" and None for a timer, and for
+    what the outside reports), and the engine answered with `outputs`."""
+
+    now: float
+    data: bytes
+    flow: Flow | None
+    outputs: list[Output]
+
+
+@dataclass(frozen=True)
+class TraceSettings:
+    """`calls` and `size` (in bytes) are what is kept at most; `rate` is how many messages a second are taken for long.
+    Without `bodies` nobody gets to read what people say."""
+
+    calls: int = 1000
+    size: int = 16 << 20
+    rate: int = 1000
+    bodies: bool = False
+
+
+class TracedCall:
+    """`serial` tells the order in which calls have changed; `left_out` counts turns from the middle of a long call.
+    `incomplete` when messages were not taken at the time, so that some may be missing."""
+
+    __slots__ = ("call_id", "first", "incomplete", "last", "left_out", "serial", "size")
+
+    def __init__(self, call_id: bytes, incomplete: bool) -> None:
+        self.call_id = call_id
+        self.first: list[Turn] = []
+        self.last: deque[Turn] = deque()
+        self.left_out = 0
+        self.size = len(call_id) + OVERHEAD
+        self.serial = 0
+        self.incomplete = incomplete
+
+    @property
+    def turns(self) -> Iterator[Turn]:
+        yield from self.first
+        yield from self.last
+
+    @property
+    def numbers(self) -> Iterator[int]:
+        """Of the turns, from 1; those that were left out have theirs too."""
+        yield from range(1, len(self.first) + 1)
+        yield from range(len(self.first) + self.left_out + 1, len(self.first) + self.left_out + len(self.last) + 1)
+
+    @property
+    def touched(self) -> float:
+        """When something happened last."""
+        return (self.last or self.first)[-1].now
+
+    def add(self, turn: Turn, size: int) -> int:
+        """By how many bytes it has grown."""
+        if len(self.first) < FIRST:
+            self.first.append(turn)
+        else:
+            self.last.append(turn)
+            if len(self.last) > LAST:
+                size -= size_of(self.last.popleft())
+                self.left_out += 1
+        self.size += size
+        return size
+
+
+class TraceRing:
+    """Is called with every message that comes in and every output; `settle` sorts what has come since.
+
+    `sink`, if set, gets every turn as it is sorted. `evicted` counts calls that had to go, `missed` turns that were not
+    taken because there were too many.
+    """
+
+    def __init__(self, settings: TraceSettings) -> None:
+        self.settings = settings
+        self.sink: Callable[[Turn], None] | None = None
+        self.calls: OrderedDict[bytes, TracedCall] = OrderedDict()  # in the order in which they have changed
+        self.background: OrderedDict[bytes, TracedCall] = OrderedDict()
+        self.size = self.evicted = self.missed = self.serial = 0
+        self._pending: deque[tuple[float, bytes, Flow | None, list[Output]]] = deque()
+        self._room = BURST
+        self._credit = 0.0
+        self._paid_until = float("-inf")
+        self._missed_before = 0
+
+    def __call__(self, now: float, data: bytes, flow: Flow | None, outputs: list[Output]) -> None:
+        if self._room:
+            self._room -= 1
+            self._pending.append((now, data, flow, outputs))
+        elif outputs and type(outputs[0]) is Log and len(self._pending) < 2 * BURST:
+            self._pending.append((now, data, flow, outputs))  # more than is taken for long, but a failure is wanted
+        else:
+            self.missed += 1
+
+    @property
+    def behind(self) -> int:
+        """How many turns have not been sorted yet."""
+        return len(self._pending)
+
+    def settle(self, now: float) -> None:
+        """Sort some of what has come, and see how much more may."""
+        pending = self._pending
+        for _ in range(min(len(pending), AT_ONCE)):
+            self._sort(Turn(*pending.popleft()))
+        if self._room < BURST:
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Under a load that lasts, whole stretches of time are taken and others are not: that leaves whole calls."""
+        elapsed = min(now - self._paid_until, BURST)
+        self._paid_until = now
+        self._credit = min(self._credit + elapsed * self.settings.rate, BURST)
+        if not self._room and self._credit < BURST / 2:
+            return
+        room = min(int(self._credit), BURST - self._room)
+        self._room += room
+        self._credit -= room
+
+    def _sort(self, turn: Turn) -> None:
+        """To its call; what it has caused in others to theirs."""
+        if self.sink is not None:
+            self.sink(turn)
+        call_id = call_id_of(turn.data) if turn.data else b""
+        if turn.data and all(type(output) is Send and call_id in output.data for output in turn.outputs):
+            self._file(call_id, turn)
+            return
+        shares = _shares(turn, call_id)
+        if turn.data:
+            self._file(call_id, turn._replace(outputs=shares.pop(call_id, [])))
+        for key, outputs in shares.items():
+            self._file(key, Turn(turn.now, b"", None, outputs))
+
+    def _file(self, call_id: bytes, turn: Turn) -> None:
+        calls = self.calls if call_id in self.calls or call_id not in self.background else self.background
+        call = calls.get(call_id)
+        if call is None:
+            if _begins_probe(turn):
+                calls = self.background
+            call = calls[call_id] = TracedCall(call_id, self.missed > self._missed_before)
+            self.size += call.size
+        else:
+            calls.move_to_end(call_id)
+            call.incomplete = call.incomplete or self.missed > self._missed_before
+        if not self._pending:
+            self._missed_before = self.missed
+        self.serial += 1
+        call.serial = self.serial
+        self.size += call.add(turn, size_of(turn))
+        self._evict()
+
+    def _evict(self) -> None:
+        calls, background, settings = self.calls, self.background, self.settings
+        while len(background) > BACKGROUND:
+            self.size -= background.popitem(last=False)[1].size
+        while len(calls) > settings.calls or self.size > settings.size:
+            probes = not calls or (background and _oldest(background) < _oldest(calls) and len(calls) <= settings.calls)
+            self.size -= (background if probes else calls).popitem(last=False)[1].size
+            self.evicted += not probes
+
+    def reconfigure(self, settings: TraceSettings) -> None:
+        """Keep as much as these say from now on."""
+        self.settings = settings
+        self._evict()
+
+
+def _oldest(calls: OrderedDict[bytes, TracedCall]) -> int:
+    return next(iter(calls.values())).serial
+
+
+def _shares(turn: Turn, call_id: bytes) -> dict[bytes, list[Output]]:
+    """Outputs by the call that they belong to. A log line that names none belongs to the message after it, or else to
+    the one before."""
+    shares: dict[bytes, list[Output]] = {}
+    waiting: list[Output] = []
+    for output in turn.outputs:
+        if type(output) is Send:
+            call_id = call_id_of(output.data)
+            shares.setdefault(call_id, []).extend([*waiting, output])
+            waiting = []
+        elif type(output) is Log and isinstance(output.fields.get("call_id"), str):
+            shares.setdefault(output.fields["call_id"].encode("latin-1", "replace"), []).append(output)
+        elif type(output) is Log:
+            waiting.append(output)
+    if waiting and (turn.data or call_id):
+        shares.setdefault(call_id, []).extend(waiting)
+    return shares
+
+
+def size_of(turn: Turn) -> int:
+    """Bytes that it takes, near enough."""
+    return OVERHEAD + len(turn.data) + sum(len(output.data) for output in turn.outputs if type(output) is Send)
+
+
+def call_id_of(data: bytes) -> bytes:
+    """Which call a message belongs to; b"" where it does not say."""
+    at = data.find(_FAST)
+    if at >= 0:
+        start = at + len(_FAST)
+        return data[start : data.find(b"\r", start)]
+    found = _CALL_ID.search(data)
+    return found[1].strip() if found is not None else b""
+
+
+def _begins_probe(turn: Turn) -> bool:
+    if turn.data:
+        return turn.data.startswith(b"OPTIONS ")
+    return any(type(output) is Send and output.data.startswith(b"OPTIONS ") for output in turn.outputs)
