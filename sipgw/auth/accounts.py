@@ -81,8 +81,9 @@ def _enter(names: dict[str, Account | None], name: str, account: Account) -> Non
 
 
 def key_of(name: str, account: Account | None) -> str:
-    """What an account is counted by, whichever of its names was given; the name itself where there is none."""
-    return account.uri if account is not None else name.lower()
+    """What an account is counted by, whichever of its names was given. Where there is none its spellings count together
+    as well, or a few tries would tell which accounts there are."""
+    return account.uri if account is not None else bare_name(name).lower()
 
 
 def bare_name(name: str) -> str:

@@ -21,9 +21,9 @@ class DigestGate:
         self._server = server
         self._lockout = lockout
 
-    def challenges(self, status: int, now: float) -> tuple[str, ...]:
+    def challenges(self, status: int, source: str, now: float) -> tuple[str, ...]:
         """Header lines that ask for Digest."""
-        return tuple(self._server.challenges(status, now))
+        return tuple(self._server.challenges(status, now, source=source))
 
     def take_over(self, other: "DigestGate") -> None:
         """Nonces that are out stay good after a change of configuration."""
@@ -35,7 +35,7 @@ class DigestGate:
         status = 401 if request.method == "REGISTER" else 407
         read = self._server.read(request, status)
         if isinstance(read, Checked):
-            return self._answer(read, status, now)
+            return self._answer(read, status, source, now)
         return self._try(read, status, source, now)
 
     def _try(self, presented: Presented, status: int, source: str, now: float) -> Account | Answer:
@@ -43,19 +43,19 @@ class DigestGate:
         wait = self._lockout.wait(key, source, now)
         if wait:
             return Answer(403, (f"Retry-After: {ceil(wait)}",), "too many failed sign-ins", presented.name)
-        checked = self._server.judge(presented, now)
+        checked = self._server.judge(presented, now, source)
         if checked.outcome is Outcome.REFUSED:
             self._lockout.failed(key, source, now)
         elif checked.outcome is Outcome.ACCEPTED:
             self._lockout.succeeded(key, source)
             assert checked.account is not None
             return checked.account
-        return self._answer(checked, status, now)
+        return self._answer(checked, status, source, now)
 
-    def _answer(self, checked: Checked, status: int, now: float) -> Answer:
+    def _answer(self, checked: Checked, status: int, source: str, now: float) -> Answer:
         if checked.outcome is Outcome.MALFORMED:
             return Answer(400, (), checked.reason)
         if checked.outcome is Outcome.DISABLED:
             return Answer(403, (), checked.reason, checked.name)
-        challenges = tuple(self._server.challenges(status, now, checked.stale))
+        challenges = tuple(self._server.challenges(status, now, checked.stale, source))
         return Answer(status, challenges, checked.reason, checked.name, checked.outcome is Outcome.REFUSED)

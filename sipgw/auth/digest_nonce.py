@@ -43,14 +43,15 @@ class Nonces:
         self._used: OrderedDict[str, _Uses] = OrderedDict()
         self._floor = float("-inf")
 
-    def make(self, now: float) -> str:
-        """A new nonce, of letters and digits."""
+    def make(self, now: float, source: str = "") -> str:
+        """A new nonce, of letters and digits, for requests from one host: who has not been reached there cannot have
+        requests taken as coming from it."""
         body = f"{max(0, int(now * 1000)):0{_TIME_DIGITS}x}{self._random.getrandbits(64):016x}"
-        return body + self._mac(body)
+        return body + self._mac(body, source)
 
-    def use(self, nonce: str, count: int, now: float) -> Use:
+    def use(self, nonce: str, count: int, now: float, source: str = "") -> Use:
         """Take note that a request which proved the password used `nonce` with `count`."""
-        made = self._made(nonce)
+        made = self._made(nonce, source)
         if made is None or not -1.0 <= now - made <= self.lifetime:
             return Use.STALE
         uses = self._used.get(nonce)
@@ -61,10 +62,10 @@ class Nonces:
             self._shrink(now)
         return Use.FRESH if uses.counts.take(count) else Use.REPLAYED
 
-    def _made(self, nonce: str) -> float | None:
-        """When it was made, None when not by us."""
+    def _made(self, nonce: str, source: str) -> float | None:
+        """When it was made, None when not by us for this source."""
         body, mac = nonce[: _TIME_DIGITS + 16], nonce[_TIME_DIGITS + 16 :]
-        if not hmac.compare_digest(mac.encode("latin-1", "replace"), self._mac(body).encode()):
+        if not hmac.compare_digest(mac.encode("latin-1", "replace"), self._mac(body, source).encode()):
             return None
         return int(body[:_TIME_DIGITS], 16) / 1000
 
@@ -79,9 +80,9 @@ class Nonces:
                 self._floor = max(self._floor, uses.made)
             del self._used[nonce]
 
-    def _mac(self, body: str) -> str:
+    def _mac(self, body: str, source: str) -> str:
         mac = self._keyed.copy()
-        mac.update(body.encode("latin-1", "replace"))
+        mac.update(f"{body} {source}".encode("latin-1", "replace"))
         return mac.hexdigest()
 
     def __len__(self) -> int:

@@ -86,20 +86,21 @@ class DigestServer:
         """Heed what another server of ours has given out."""
         self._nonces, self._opaque, self._decoy = other._nonces, other._opaque, other._decoy
 
-    def challenges(self, status: int, now: float, stale: bool = False) -> list[str]:
-        """Header lines for a 401 or 407, one for each algorithm, the preferred one first (RFC 8760 §2.3)."""
-        told = f'realm={quote(self.settings.realm)}, nonce="{self._nonces.make(now)}", opaque="{self._opaque}"'
+    def challenges(self, status: int, now: float, stale: bool = False, source: str = "") -> list[str]:
+        """Header lines for a 401 or 407, one for each algorithm, the preferred one first (RFC 8760 §2.3). They can be
+        answered from the host `source` alone."""
+        told = f'realm={quote(self.settings.realm)}, nonce="{self._nonces.make(now, source)}", opaque="{self._opaque}"'
         tail = ", stale=true" if stale else ""
         return [
             f'{CHALLENGE[status]}: Digest {told}, algorithm={algorithm}, qop="auth"{tail}'
             for algorithm in self.settings.algorithms
         ]
 
-    def check(self, request: Request, status: int, now: float) -> Checked:
+    def check(self, request: Request, status: int, now: float, source: str = "") -> Checked:
         """Judge what a request has in answer to a challenge of `status`: Authorization for 401, Proxy-Authorization
         for 407."""
         read = self.read(request, status)
-        return read if isinstance(read, Checked) else self.judge(read, now)
+        return read if isinstance(read, Checked) else self.judge(read, now, source)
 
     def read(self, request: Request, status: int) -> Presented | Checked:
         """The first half of `check`: whose credentials they say they are, or MISSING or MALFORMED."""
@@ -113,9 +114,9 @@ class DigestServer:
             checked = Checked(Outcome.MALFORMED, reason=error.reason)
         return self._counted(checked)
 
-    def judge(self, presented: Presented, now: float) -> Checked:
+    def judge(self, presented: Presented, now: float, source: str = "") -> Checked:
         """The second half: whether they are."""
-        return self._counted(self._judge(presented, now))
+        return self._counted(self._judge(presented, now, source))
 
     def _counted(self, checked: Checked) -> Checked:
         self.counters[f"digest_{checked.outcome.value}"] += 1
@@ -132,7 +133,7 @@ class DigestServer:
                 return {**params, "algorithm": offered}
         return None
 
-    def _judge(self, presented: Presented, now: float) -> Checked:
+    def _judge(self, presented: Presented, now: float, source: str) -> Checked:
         name, params = presented.name, presented.params
         algorithm = params["algorithm"]
         account = self.accounts.find(name)
@@ -143,7 +144,7 @@ class DigestServer:
         if not right or account is None or ha1 is decoy:
             return Checked(Outcome.REFUSED, name, reason=_why(account, algorithm))
         ours = params.get("opaque", self._opaque) == self._opaque
-        use = self._nonces.use(params["nonce"], int(params["nc"], 16), now) if ours else Use.STALE
+        use = self._nonces.use(params["nonce"], int(params["nc"], 16), now, source) if ours else Use.STALE
         if use is not Use.FRESH:
             outcome = Outcome.STALE if use is Use.STALE else Outcome.REPLAYED
             return Checked(outcome, name, reason=f"the nonce is {use.value}")

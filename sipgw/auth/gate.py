@@ -62,7 +62,7 @@ class Gate:
         elif refused is None:
             answer = self._digest.judge(request, flow.host, now)
         else:
-            answer = replace(refused, headers=self._digest.challenges(refused.status, now))
+            answer = replace(refused, headers=self._digest.challenges(refused.status, flow.host, now))
         if isinstance(answer, Account) or self._sipae is None or answer.status not in _ASKED:
             return answer
         return replace(answer, headers=(*self._sipae.challenges(answer.status, now), *answer.headers))

@@ -10,6 +10,7 @@ from sipgw.core.admission import EXEMPT, Admission
 from sipgw.core.failures import CLOCKS, NOT_SIGNED, NOT_YOUR_URI, OVERLOADED, diagnostics
 from sipgw.core.routing import Router
 from sipgw.events import Close, Flow, Log
+from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.uri import parse_uri
@@ -85,6 +86,8 @@ class Entrance:
         return (cancel.cid, cancel.host) == (invite.cid, invite.host) and (cancel.cid > 0 or cancel.port == invite.port)
 
     def _turn_away(self, transaction: ServerTransaction, answer: Answer, now: float) -> None:
+        """Once and without state (RFC 3261 §26.3.2.4): by datagrams with a forged source nobody is to be sent more than
+        was sent in his name, and no room taken from others. The ACK, if there is one, is dropped."""
         headers = list(answer.headers)
         if answer.status in (401, 407) and self._wall_offset is not None:  # clients set their clock by it
             headers.append(f"Date: {formatdate(now + self._wall_offset, usegmt=True)}")
@@ -94,15 +97,17 @@ class Entrance:
             headers.append(diagnostics(NOT_SIGNED, self._fqdn))
         elif answer.status == 403:
             headers.append(f"Warning: 399 {self._fqdn} {quote(answer.reason)}")
-        out, flow = self._proxy.layer.out, transaction.flow
+        layer, flow, request = self._proxy.layer, transaction.flow, transaction.request
         self._proxy.counters[f"answered_{answer.status}"] += 1
         if answer.reason:
-            request = transaction.request
             fields = {"user": answer.name, "from": _address(request, "from"), "method": request.method}
-            out.append(Log("warning", "sign-in failed", {**fields, "source": str(flow), "reason": answer.reason}))
-        self._proxy.answer(transaction, answer.status, now, tuple(headers))
+            layer.out.append(Log("warning", "sign-in failed", {**fields, "source": str(flow), "reason": answer.reason}))
+        layer.forget_server(transaction)
+        layer.responses[answer.status] += 1
+        tag = layer.stateless_tag(request)
+        layer.send(response_to(request, answer.status, to_tag=tag, headers=headers), transaction.reply_to)
         if answer.close and flow.cid:
-            out.append(Close(flow.cid, answer.reason))
+            layer.out.append(Close(flow.cid, answer.reason))
 
 
 def _address(request: Request, name: str) -> str:

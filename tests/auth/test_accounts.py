@@ -96,3 +96,8 @@ def test_ha1_of_the_example() -> None:
     assert ha1_of("Mufasa", "testrealm@host.com", "Circle Of Life", ["MD5"]) == {
         "MD5": "939e7578ed9e3c518a452acee763bce9"
     }
+
+
+def test_spellings_of_a_name_that_nobody_has_are_one_too() -> None:
+    """Else the lock-out would tell by a few tries which accounts there are."""
+    assert {key_of(name, None) for name in ("Zed", "CORP\\zed", "zed@corp.contoso.com")} == {"zed"}

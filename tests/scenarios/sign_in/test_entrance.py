@@ -130,6 +130,32 @@ def test_a_wrong_password_is_a_line_in_the_log(world: World) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_challenge_is_sent_once_and_leaves_no_state(world: World, transport: str) -> None:
+    """RFC 3261 §26.3.2.4: else a datagram with a forged source would have a victim sent eleven."""
+    mallory = world.phone("alice", transport)
+    mallory >> mallory.request("INVITE", CONTACT_OBJECT)
+    first = mallory << 407
+    assert world.engine.sizes().server_transactions == 0
+    world.advance(40.0)
+    mallory.nothing()
+    mallory >> mallory.ack_failure(first)
+    mallory.nothing()
+    mallory >> mallory.sent[first.call_id]
+    assert (mallory << 407).to_tag == first.to_tag, "the same for each copy"
+
+
+def test_a_nonce_is_good_where_it_was_given_out(world: World) -> None:
+    """A user could otherwise sign in, or call, in the name of an address that he cannot be reached at."""
+    alice = Person(world.phone("alice", "UDP"))
+    alice.register()
+    alice.party = world.phone("alice", "UDP", "203.0.113.9")
+    alice.send(alice.party.register(cseq=7))
+    asked = alice.party << 401
+    assert "stale=true" in asked.lines_of("www-authenticate")[0]
+    assert alice.register().status == 200, "and there it can be answered"
+
+
 def test_who_is_disabled_while_signed_in_is_out(world: World, directory: Directory) -> None:
     pool = world.pool_servers()[0]
     alice = Person(world.phone("alice"))
