@@ -16,26 +16,30 @@ import click
 
 from sipgw import __version__
 from sipgw.config import ConfigError, ListenAddress, Log, load_config
-from sipgw.management.backup import backup, restore
-from sipgw.management.check import check
-from sipgw.management.cmdlets.command import cmdlet
-from sipgw.management.completion import completion
-from sipgw.management.cutover import cutover
-from sipgw.management.endpoint import endpoint
-from sipgw.management.explain import explain
+from sipgw.management.lazy import LazyGroup
 from sipgw.management.login import login_options, read_login
-from sipgw.management.lookup import lookup
-from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, config_option
-from sipgw.management.pool_data import SERVICE_URI, compare_, export_, import_
-from sipgw.management.pool_state import pool_state
-from sipgw.management.trace import trace
-from sipgw.management.users import user
+from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, SERVICE_URI, config_option
 from sipgw.observability import log
 from sipgw.options import ClientOptions, PoolOptions
 from sipgw.registry import RegistryError
-from sipgw.server.store import StoreError
+from sipgw.server.store_file import StoreError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+COMMANDS = {
+    "backup": "sipgw.management.backup:backup",
+    "check": "sipgw.management.check:check",
+    "cmdlet": "sipgw.management.cmdlets.command:cmdlet",
+    "completion": "sipgw.management.completion:completion",
+    "cutover": "sipgw.management.cutover:cutover",
+    "endpoint": "sipgw.management.endpoint:endpoint",
+    "explain": "sipgw.management.explain:explain",
+    "lookup": "sipgw.management.lookup:lookup",
+    "pool-state": "sipgw.management.pool_state:pool_state",
+    "restore": "sipgw.management.backup:restore",
+    "trace": "sipgw.management.trace:trace",
+    "user": "sipgw.management.users:user",
+}
+POOL_DATA = {name: f"sipgw.management.pool_data:{name}_" for name in ("export", "import", "compare")}
 POOL_LISTEN = ListenAddress("TCP", "127.0.0.1", 5041)
 
 
@@ -84,24 +88,10 @@ def run(program: Coroutine[Any, Any, int]) -> int:
         return INTERRUPTED
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sipgw")
 def commands() -> None:
     """A SIP front door for legacy Group Chat clients."""
-
-
-commands.add_command(check)
-commands.add_command(explain)
-commands.add_command(endpoint)
-commands.add_command(cmdlet)
-commands.add_command(pool_state)
-commands.add_command(backup)
-commands.add_command(restore)
-commands.add_command(completion)
-commands.add_command(user)
-commands.add_command(trace)
-commands.add_command(lookup)
-commands.add_command(cutover)
 
 
 @commands.command()
@@ -118,7 +108,7 @@ def serve(config_path: Path | None) -> int:
     return run(run_gateway(config, explain_live))
 
 
-@commands.group(invoke_without_command=True)
+@commands.group(cls=LazyGroup, lazy=POOL_DATA, invoke_without_command=True)
 @click.option("--listen", type=LISTEN, multiple=True, default=[POOL_LISTEN], show_default="tcp:127.0.0.1:5041")
 @click.option("--data", type=FILE, help="SQLite file for rooms and history; default: in memory.")
 @click.option("--rooms", "rooms_file", type=EXISTING_FILE, help="TOML file of rooms.")
@@ -148,11 +138,6 @@ def pool(context: click.Context, /, **options: Any) -> int:
     from sipgw.server.pool_app import run_pool
 
     return run(run_pool(PoolOptions(**options)))
-
-
-pool.add_command(export_)
-pool.add_command(import_)
-pool.add_command(compare_)
 
 
 @commands.command()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from sipgw.config import parse_listen
-from sipgw.config.values import parse_endpoint_address, parse_name, parse_server
+from sipgw.config.values import parse_endpoint_address, parse_name, parse_server, parse_service_uri
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.names import TOKEN
 from sipgw.message.uri import parse_uri
@@ -60,6 +60,7 @@ def parse_request_uri(value: object) -> str:
 
 LISTEN = Parsed("transport:host:port", parse_listen)
 SERVER = Parsed("transport:host:port", parse_server)
+SERVICE_URI = Parsed("sip:user@domain", parse_service_uri)
 ADDRESS = Parsed("sip:user@domain", parse_endpoint_address)
 DOMAIN = Parsed("domain", parse_name)
 METHOD = Parsed("method", parse_method, needed=True)

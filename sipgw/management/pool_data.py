@@ -12,14 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sipgw.config.values import parse_service_uri
 from sipgw.groupchat.archive import Level, Manifest
-from sipgw.management.parameters import EXISTING_FILE, FILE, Parsed
+from sipgw.management.parameters import EXISTING_FILE, FILE
 from sipgw.server.room_archive import export
 from sipgw.server.room_archive_import import Existing, Report, import_archive
 from sipgw.server.room_compare import Comparison, compare
 
-SERVICE_URI = Parsed("sip:user@domain", parse_service_uri)
 LEVELS = click.Choice(get_args(Level), case_sensitive=False)
 data_option = click.option("--data", type=FILE, required=True, help="The --data of the pool.")
 
