@@ -140,10 +140,9 @@ class Engine(Stack):
             self.layer.seal = self.layer.hears = self.proxy.entrance = self.router.accounts = None
             return
         self.router.accounts = gate.accounts
-        self.layer.seal, self.layer.hears = gate.seal, gate.hears
-        self.proxy.entrance = Entrance(
-            self.proxy, gate, self.admission, settings.realm, settings.fqdn, settings.wall_offset
-        )
+        told = settings.realm, settings.fqdn, settings.wall_offset
+        self.proxy.entrance = entrance = Entrance(self.proxy, gate, self.admission, *told)
+        self.layer.seal, self.layer.hears = gate.seal, entrance.hears
 
     def _build_registration(self, settings: EngineSettings, registry: Registry) -> Registration:
         registrar = Registrar(self.location, settings.registrar)

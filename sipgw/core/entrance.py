@@ -12,7 +12,7 @@ from sipgw.core.routing import Router
 from sipgw.events import Close, Flow, Log
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Request
+from sipgw.message.message import Request, Response
 from sipgw.message.uri import parse_uri
 from sipgw.message.values import parse_name_addr, quote
 from sipgw.transaction.server import ServerTransaction
@@ -73,8 +73,19 @@ class Entrance:
         except MalformedMessage:
             return False
         if admitted:
+            _drop_claims(ack)
             drop_credentials(ack, self._realm)
         return admitted
+
+    def hears(self, message: Request | Response, flow: Flow, now: float) -> bool:
+        """False for a response that is not its sender's; what it claims to be counts for nothing either."""
+        if isinstance(message, Request):
+            return True
+        if not self._gate.hears(message, flow, now):
+            return False
+        if not _CLAIMS.isdisjoint(message.index) and not self._router.is_server(flow, now):
+            _drop_claims(message)
+        return True
 
     def _is_from_server(self, request: Request, flow: Flow, now: float) -> bool:
         return self._router.is_server(flow, now) or self._router.is_of_dialog(request, flow)
@@ -99,7 +110,7 @@ class Entrance:
             headers.append(f"Warning: 399 {self._fqdn} {quote(answer.reason)}")
         layer, flow, request = self._proxy.layer, transaction.flow, transaction.request
         self._proxy.counters[f"answered_{answer.status}"] += 1
-        if answer.reason:
+        if answer.failed or answer.status not in (401, 407):  # an old nonce or association is nothing to tell of
             fields = {"user": answer.name, "from": _address(request, "from"), "method": request.method}
             layer.out.append(Log("warning", "sign-in failed", {**fields, "source": str(flow), "reason": answer.reason}))
         layer.forget_server(transaction)
@@ -128,9 +139,10 @@ def _speaks_for_another(request: Request, own: str) -> str:
     return ""
 
 
-def _drop_claims(request: Request) -> None:
+def _drop_claims(message: Request | Response) -> None:
     """RFC 3325 §5: who a client says that it is counts for nothing."""
-    if _CLAIMS.isdisjoint(request.index):
+    if _CLAIMS.isdisjoint(message.index):
         return
-    kept = [pair for pair in zip(request.lines, request.names, strict=True) if pair[1] not in _CLAIMS]
-    request.set_lines(request.uri, kept)
+    kept = [pair for pair in zip(message.lines, message.names, strict=True) if pair[1] not in _CLAIMS]
+    message.lines, message.names = [line for line, _ in kept], [name for _, name in kept]
+    message.reindex()

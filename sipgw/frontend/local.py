@@ -90,7 +90,8 @@ class FrontEnd:
         if package == "vnd-microsoft-roaming-contacts":
             return notifications.roaming_contacts(), _DOCUMENT.format(package)
         if package == "vnd-microsoft-roaming-self":
-            return notifications.roaming_self(f"sip:{_user(request).aor}"), _DOCUMENT.format(package)
+            user = _user(request)  # as it is written: what its escapes stand for may not be in XML
+            return notifications.roaming_self(f"sip:{user.user or ''}@{user.host}"), _DOCUMENT.format(package)
         return "", ""
 
     def _contact(self, listener: Listener | None, transport: str) -> str:

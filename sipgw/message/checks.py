@@ -3,7 +3,7 @@
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Message, Request, Response
 from sipgw.message.names import titled
-from sipgw.message.values import parse_cseq, parse_name_addr
+from sipgw.message.values import parse_cseq, parse_name_addr, split_list
 
 _SINGLE = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
 _MANDATORY = ("via", *_SINGLE[:4])
@@ -37,7 +37,14 @@ def check_request(request: Request) -> None:
         for name in ("from", "to"):
             value = request.first(name) or ""
             head, closed, tail = value.partition(">")
-            if '"' in value or head[:5] != "<sip:" or " " in head or not closed or tail[:1] not in ("", ";"):
+            if (
+                '"' in value
+                or head[:5] != "<sip:"
+                or " " in head
+                or not closed
+                or tail[:1] not in ("", ";")
+                or "," in tail
+            ):
                 _check_address(value)  # else it is plain
         if "?" in request.uri:
             _check_uri(request.uri)
@@ -63,6 +70,8 @@ def _check_cseq(request: Request) -> None:
 
 def _check_address(value: str) -> None:
     """Most of those that are not plain have a display name of one word."""
+    if "," in value and len(split_list(value)) > 1:  # whoever reads it next might take the other one
+        raise MalformedMessage(f"more than one address: {value[:60]!r}")
     display, _, rest = value.partition("<")
     uri, closed, tail = rest.partition(">")
     plain = uri[:4] == "sip:" and closed and '"' not in value and " " not in uri and tail[:1] in ("", ";")

@@ -306,9 +306,12 @@ def unquote(value: str) -> str:
     return _unescape(value[1:-1]) if value.startswith('"') and value.endswith('"') and len(value) > 1 else value
 
 
+_NO_CONTROLS = dict.fromkeys((*range(0x20), 0x7F), " ")  # no quoted-string has any (§25.1), escapes of URIs may
+
+
 def quote(text: str) -> str:
     """Text as a quoted-string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", " ").replace("\n", " ") + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').translate(_NO_CONTROLS) + '"'
 
 
 def tag_of(text: str) -> str:
