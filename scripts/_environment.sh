@@ -36,6 +36,9 @@ prepare() {
         if [ -n "$extras" ] && [ -e /usr/include/ldap.h ]; then # what it is built with
             install_quietly -e "$root[ldap]" || echo "bonsai cannot be built here: no users from a directory" >&2
         fi
+        if [ -n "$extras" ] && [ -e /usr/include/gssapi/gssapi_ext.h ]; then
+            install_quietly -e "$root[kerberos]" || echo "gssapi cannot be built here: no sign-in with Kerberos" >&2
+        fi
         printf 'extras:%s\n' "" "$extras" | sort -u >>"$venv/stamp"
     fi
     exec 9>&-

@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PAGE = (ROOT / "docs/dependencies.md").read_text("utf-8")
 
 
-_SHIPPED = [text for extra in ("ldap", "speed") for text in PROJECT["optional-dependencies"][extra]]  # used by sipgw/
+_SHIPPED = [text for extra in ("kerberos", "ldap", "speed") for text in PROJECT["optional-dependencies"][extra]]  # used by sipgw/
 
 
 def split(requirement: str) -> tuple[str, str]:

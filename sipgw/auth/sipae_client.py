@@ -208,10 +208,12 @@ class SipaeClient:
         association, shaking = self._association, self._shaking
         if association is not None and params.get("opaque") == association.opaque:
             return association
-        if shaking is None or "gssapi-data" not in params or not self._answers_carrier(message):
+        if shaking is None or shaking.opaque or not self._answers_carrier(message):
             return None
-        with suppress(SignInError, MalformedMessage):  # in Kerberos the server's last token comes with the answer
-            shaking.initiator.step(_token(params), now)
+        # in Kerberos the answer names the association, and has the server's last token where the client wants one
+        with suppress(SignInError, MalformedMessage):
+            if "gssapi-data" in params:
+                shaking.initiator.step(_token(params), now)
             shaking.opaque = params.get("opaque", "")
             if shaking.initiator.session is not None:
                 self._association = shaking

@@ -119,7 +119,7 @@ class _Selection:
 
 
 def _show(calls: list[CallBody], options: dict[str, Any]) -> None:
-    for call in sorted(reversed(calls), key=lambda call: call.began):
+    for call in sorted(calls, key=lambda call: (call.began, call.serial)):
         click.echo("\n".join(_lines(call, options, 0)))
 
 

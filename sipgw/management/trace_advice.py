@@ -24,7 +24,7 @@ REMEDIES = {
     failures.OVERLOADED.id: "sipgw_overloaded and the limits of [limits] say what there is too much of",
     failures.NOT_YOUR_URI.id: "the client signs in as one user and sends as another, or as an endpoint: correct its "
     "address, or remove the endpoint",
-    failures.NOT_SIGNED.id: "wrong password, or an account that is not there: sipgw user get, sipgw check",
+    failures.NOT_SIGNED.id: "wrong password, or an account that is not there: sipgw user list, sipgw check",
     failures.CLOCKS.id: "set the client's clock, or the gateway's; auth.clock_skew is how much they may differ",
     failures.NO_ENDPOINT_ID.id: "the client sends neither epid nor +sip.instance: it is none of the supported ones",
     failures.WRONG_EVENT.id: "the client sends REGISTER with an Event of its own: it is none of the supported ones",

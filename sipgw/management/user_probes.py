@@ -7,6 +7,7 @@ from sipgw.config import Config, ConfigError
 from sipgw.config.users import load_users, readable_by_others, users_rules
 from sipgw.management.probes import Verdict
 from sipgw.server.directory_search import DirectoryError, read_directory, source_of
+from sipgw.server.kerberos import gateway_credentials
 
 MAX_NAMED = 5  # users in one line
 
@@ -30,12 +31,22 @@ def sign_in(config: Config) -> Iterator[Verdict]:
     if config.auth.users_file is not None and readable_by_others(config.auth.users_file):
         advice = "whoever reads an NT hash can sign in with it: chmod 600"
         yield Verdict("note", "auth.users", f"{config.auth.users_file} can be read by others; {advice}")
+    if "kerberos" in schemes:
+        yield _keytab(config)
     if "ntlm" in schemes:
         yield from _without(accounts, "ntlm", "nt_hash", lambda account: bool(account.nt_hash))
     if "digest" in schemes:
         offered = config.auth.digest_algorithms
         means = f"ha1 for {', '.join(offered)}"
         yield from _without(accounts, "digest", means, lambda account: all(map(account.ha1.get, offered)))
+
+
+def _keytab(config: Config) -> Verdict:
+    try:
+        gateway_credentials(config)
+    except ConfigError as error:
+        return Verdict("FAIL", "auth.keytab", error.problems[0].partition("auth.keytab: ")[2] or error.problems[0])
+    return Verdict("ok", "auth.keytab", f"{config.auth.keytab} has the key of sip/{config.gateway.fqdn}")
 
 
 def _accounts(config: Config) -> tuple[Sequence[Account], str]:

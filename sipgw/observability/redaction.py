@@ -27,6 +27,7 @@ _PARAMETER = re.compile(rb'[\s,]*([\w-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s,"]
 _HARMLESS = frozenset(
     b"realm targetname version qop algorithm username uri stale crand cnum srand snum nc charset".split()
 )
+_KNOWN = frozenset(b"gssapi-data response nonce cnonce nextnonce opaque rspauth".split())
 _PASSWORD_IN_URI = re.compile(rb"(?i)(\bsips?:[^\s:@;<>,\"]+):[^\s:@;<>,\"]+@")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CSEQ_METHOD = re.compile(rb"(?im)^CSeq[ \t]*:[ \t]*\d+[ \t]+(\S+)")
@@ -74,5 +75,7 @@ def _blotted(line: "re.Match[bytes]") -> bytes:
 
 
 def _parameter(name: bytes, value: bytes) -> bytes:
+    if name.lower() not in _HARMLESS | _KNOWN:
+        return _MASK  # it may be a token that looks like a name
     harmless = name.lower() in _HARMLESS or value in (b"", b'""')
     return name + b"=" + (value if harmless else b'"' + _MASK + b'"')

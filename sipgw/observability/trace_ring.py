@@ -33,6 +33,9 @@ class Turn(NamedTuple):
     outputs: list[Output]
 
 
+Kept = tuple[float, bytes, Flow | None, list[Output]]  # a turn, not yet made into one
+
+
 @dataclass(frozen=True)
 class TraceSettings:
     """`calls` and `size` (in bytes) are what is kept at most; `rate` is how many messages a second are taken for long.
@@ -50,19 +53,19 @@ class TracedCall:
 
     __slots__ = ("call_id", "first", "incomplete", "last", "left_out", "serial", "size")
 
-    def __init__(self, call_id: bytes, incomplete: bool) -> None:
+    def __init__(self, call_id: bytes) -> None:
         self.call_id = call_id
-        self.first: list[Turn] = []
-        self.last: deque[Turn] = deque()
+        self.first: list[Kept] = []
+        self.last: deque[Kept] = deque()
         self.left_out = 0
         self.size = len(call_id) + OVERHEAD
         self.serial = 0
-        self.incomplete = incomplete
+        self.incomplete = False
 
     @property
     def turns(self) -> Iterator[Turn]:
-        yield from self.first
-        yield from self.last
+        yield from map(Turn._make, self.first)
+        yield from map(Turn._make, self.last)
 
     @property
     def numbers(self) -> Iterator[int]:
@@ -73,9 +76,9 @@ class TracedCall:
     @property
     def touched(self) -> float:
         """When something happened last."""
-        return (self.last or self.first)[-1].now
+        return (self.last or self.first)[-1][0]
 
-    def add(self, turn: Turn, size: int) -> int:
+    def add(self, turn: Kept, size: int) -> int:
         """By how many bytes it has grown."""
         if len(self.first) < FIRST:
             self.first.append(turn)
@@ -101,7 +104,7 @@ class TraceRing:
         self.calls: OrderedDict[bytes, TracedCall] = OrderedDict()  # in the order in which they have changed
         self.background: OrderedDict[bytes, TracedCall] = OrderedDict()
         self.size = self.evicted = self.missed = self.serial = 0
-        self._pending: deque[tuple[float, bytes, Flow | None, list[Output]]] = deque()
+        self._pending: deque[Kept] = deque()
         self._room = BURST
         self._credit = 0.0
         self._paid_until = float("-inf")
@@ -125,7 +128,7 @@ class TraceRing:
         """Sort some of what has come, and see how much more may."""
         pending = self._pending
         for _ in range(min(len(pending), AT_ONCE)):
-            self._sort(Turn(*pending.popleft()))
+            self._sort(pending.popleft())
         if self._room < BURST:
             self._make_room(now)
 
@@ -140,37 +143,56 @@ class TraceRing:
         self._room += room
         self._credit -= room
 
-    def _sort(self, turn: Turn) -> None:
+    def _sort(self, kept: Kept) -> None:
         """To its call; what it has caused in others to theirs."""
         if self.sink is not None:
-            self.sink(turn)
+            self.sink(Turn._make(kept))
+        data = kept[1]
+        if data:
+            call_id = call_id_of(data)
+            size = OVERHEAD + len(data)
+            for output in kept[3]:
+                if type(output) is not Send or call_id not in output.data:
+                    break
+                size += len(output.data)
+            else:
+                self._file(call_id, kept, size)
+                return
+        self._divide(Turn._make(kept))
+
+    def _divide(self, turn: Turn) -> None:
+        """Among the calls that it is about."""
         call_id = call_id_of(turn.data) if turn.data else b""
-        if turn.data and all(type(output) is Send and call_id in output.data for output in turn.outputs):
-            self._file(call_id, turn)
-            return
         shares = _shares(turn, call_id)
         if turn.data:
-            self._file(call_id, turn._replace(outputs=shares.pop(call_id, [])))
+            own = turn._replace(outputs=shares.pop(call_id, []))
+            self._file(call_id, own, size_of(own))
         for key, outputs in shares.items():
-            self._file(key, Turn(turn.now, b"", None, outputs))
+            share = Turn(turn.now, b"", None, outputs)
+            self._file(key, share, size_of(share))
 
-    def _file(self, call_id: bytes, turn: Turn) -> None:
-        calls = self.calls if call_id in self.calls or call_id not in self.background else self.background
+    def _file(self, call_id: bytes, turn: Kept, size: int) -> None:
+        calls = self.calls
         call = calls.get(call_id)
-        if call is None:
+        if call is None and call_id in self.background:
+            calls = self.background
+            call = calls[call_id]
+        if call is not None:
+            calls.move_to_end(call_id)
+        else:
             if _begins_probe(turn):
                 calls = self.background
-            call = calls[call_id] = TracedCall(call_id, self.missed > self._missed_before)
+            call = calls[call_id] = TracedCall(call_id)
             self.size += call.size
-        else:
-            calls.move_to_end(call_id)
-            call.incomplete = call.incomplete or self.missed > self._missed_before
-        if not self._pending:
-            self._missed_before = self.missed
+        if self.missed > self._missed_before:
+            call.incomplete = True
+            if not self._pending:
+                self._missed_before = self.missed
         self.serial += 1
         call.serial = self.serial
-        self.size += call.add(turn, size_of(turn))
-        self._evict()
+        self.size += call.add(turn, size)
+        if self.size > self.settings.size or len(calls) > self.settings.calls or calls is self.background:
+            self._evict()
 
     def _evict(self) -> None:
         calls, background, settings = self.calls, self.background, self.settings
@@ -210,9 +232,9 @@ def _shares(turn: Turn, call_id: bytes) -> dict[bytes, list[Output]]:
     return shares
 
 
-def size_of(turn: Turn) -> int:
+def size_of(turn: Kept) -> int:
     """Bytes that it takes, near enough."""
-    return OVERHEAD + len(turn.data) + sum(len(output.data) for output in turn.outputs if type(output) is Send)
+    return OVERHEAD + len(turn[1]) + sum(len(output.data) for output in turn[3] if type(output) is Send)
 
 
 def call_id_of(data: bytes) -> bytes:
@@ -225,7 +247,7 @@ def call_id_of(data: bytes) -> bytes:
     return found[1].strip() if found is not None else b""
 
 
-def _begins_probe(turn: Turn) -> bool:
-    if turn.data:
-        return turn.data.startswith(b"OPTIONS ")
-    return any(type(output) is Send and output.data.startswith(b"OPTIONS ") for output in turn.outputs)
+def _begins_probe(turn: Kept) -> bool:
+    if turn[1]:
+        return turn[1].startswith(b"OPTIONS ")
+    return any(type(output) is Send and output.data.startswith(b"OPTIONS ") for output in turn[3])

@@ -18,6 +18,7 @@ from sipgw.groupchat.client import ClientAgent, Identity
 from sipgw.groupchat.element import Element
 from sipgw.groupchat.payload import timestamp
 from sipgw.options import ClientOptions
+from sipgw.server import kerberos_client as kerberos
 from sipgw.server.shell import Shell, Tracer, bind
 from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.server.tracing import each_message
@@ -81,7 +82,8 @@ class GroupChatClient:
         if not options.login:
             return None
         login = Login(options.login, options.password, "" if options.auth == "auto" else options.auth)
-        return LoginClient(login, SystemRandom(), time.time() - asyncio.get_running_loop().time())
+        offset = time.time() - asyncio.get_running_loop().time()
+        return LoginClient(login, SystemRandom(), offset, kerberos.begin)
 
     def _schedule_refresh(self, seconds: float = REFRESH) -> None:
         if self._refresher is not None:

@@ -9,17 +9,19 @@ from structlog.typing import FilteringBoundLogger
 from sipgw.auth.digest_gate import DigestGate
 from sipgw.auth.digest_server import DigestServer, DigestSettings
 from sipgw.auth.gate import Gate
+from sipgw.auth.kerberos_mechanism import KerberosMechanism
 from sipgw.auth.lockout import Lockout, LockoutSettings
 from sipgw.auth.mechanism import Mechanism
 from sipgw.auth.ntlm_mechanism import NtlmMechanism
 from sipgw.auth.sipae_server import SipaeServer, SipaeSettings
 from sipgw.config import Config
+from sipgw.server.kerberos import AcceptedContext, gateway_credentials
 from sipgw.server.user_source import UserSource
 
 
 class SignIn:
     """Who may come in, by which schemes. `gate` goes into the engine. Raises ConfigError when it is made, for a file of
-    users with a line for every mistake, and OSError for a keytab that cannot be used.
+    users with a line for every mistake, and for a keytab that cannot be used.
 
     `wall_offset` added to the engine's clock gives the time of day. `lockout` goes on over a change of configuration.
     """
@@ -51,6 +53,9 @@ class SignIn:
 
     def _mechanisms(self, config: Config, wall_offset: float) -> Iterator[Mechanism]:
         """Those that sign, the better one first: clients take the first that they can."""
+        if "kerberos" in config.auth.schemes:
+            key = gateway_credentials(config)
+            yield KerberosMechanism(self.users, config.gateway.fqdn, lambda: AcceptedContext(key))
         if "ntlm" in config.auth.schemes:
             yield NtlmMechanism(self.users, config.gateway.fqdn, self._random, wall_offset, config.auth.clock_skew)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sipgw.observability.log import MASK, configure, get_logger, level_enabled
+from sipgw.observability.log import configure, get_logger, level_enabled
+from sipgw.observability.redaction import MASK
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""No secret gets out: of a real session that signed in with NTLM, of Digest, of odd spellings; the rest stays as it is."""
+"""No secret gets out: of a real session by NTLM, of Digest, of odd spellings; the rest stays as it is."""
 
 import re
 from collections.abc import Iterator
@@ -49,8 +49,8 @@ DIGEST = (
 def test_digest() -> None:
     line = redacted(wire("REGISTER sip:contoso.com SIP/2.0", f"Authorization: {DIGEST}")).split(b"\r\n")[1].decode()
     assert line == (
-        'Authorization: Digest username="alice", realm="contoso.com", nonce="[hidden]", uri="sip:contoso.com", qop=auth,'
-        ' nc=00000001, cnonce="[hidden]", response="[hidden]", opaque="[hidden]"'
+        'Authorization: Digest username="alice", realm="contoso.com", nonce="[hidden]", uri="sip:contoso.com",'
+        ' qop=auth, nc=00000001, cnonce="[hidden]", response="[hidden]", opaque="[hidden]"'
     )
 
 

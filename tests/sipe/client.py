@@ -151,7 +151,7 @@ class SipeClient:
 
     `login` is who authenticates where that is not `user`. TLS trusts the authorities in `ca_dir` (*.pem), those of the
     system, and nothing else: an unknown certificate is refused. `settings` are any others of pidgin-sipe, such as
-    groupchat_user.
+    groupchat_user; `environment` are further variables.
     """
 
     def __init__(
@@ -167,7 +167,9 @@ class SipeClient:
         authentication: str = "ntlm",
         ca_dir: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._more = dict(environment or {})
         self.user = user
         self.uri = f"sip:{user}"
         self.directory = directory
@@ -219,6 +221,7 @@ class SipeClient:
             "DBUS_SESSION_BUS_ADDRESS": "disabled:",
             "GST_PLUGIN_SYSTEM_PATH": "",
             "GST_REGISTRY_FORK": "no",
+            **self._more,
         }
 
     async def close(self) -> None:

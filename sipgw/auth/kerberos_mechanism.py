@@ -1,0 +1,62 @@
+"""The server's side of Kerberos for [MS-SIPAE]: one token proves a user; what reads it is brought by the shell.
+
+No password is ever tried here, so nothing that fails counts as a guess.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sipgw.auth.accounts import Accounts
+from sipgw.auth.mechanism import Failed, Proven, Session
+
+
+class Refusal(Exception):
+    """A token that proves nobody; the text is for the log. `skewed` says that the clocks are too far apart."""
+
+    def __init__(self, reason: str, skewed: bool = False) -> None:
+        super().__init__(reason)
+        self.skewed = skewed
+
+
+class Context(Session, Protocol):
+    """A security context that waits for its client's token; a Session from then on."""
+
+    def accept(self, token: bytes) -> tuple[str, bytes]:
+        """The client's principal (`alice@CORP.CONTOSO.COM`) and the token that goes back, b"" for none. Raises
+        Refusal."""
+        ...
+
+
+class KerberosMechanism:
+    """`fqdn` is the gateway's name; `context` makes what reads one client's token, with the gateway's key."""
+
+    scheme = "Kerberos"
+
+    def __init__(self, accounts: Accounts, fqdn: str, context: Callable[[], Context]) -> None:
+        self.targetname = f"sip/{fqdn}"
+        self.accounts = accounts
+        self.context = context
+
+    def begin(self) -> "KerberosHandshake":
+        return KerberosHandshake(self)
+
+
+class KerberosHandshake:
+    """A ticket comes in one token: there is no second turn."""
+
+    def __init__(self, mechanism: KerberosMechanism) -> None:
+        self._mechanism = mechanism
+
+    def step(self, token: bytes, now: float) -> Proven | Failed:
+        """Take the client's token."""
+        if not token:
+            return Failed("a Kerberos sign-in without a ticket", guessed=False)
+        context = self._mechanism.context()
+        try:
+            principal, reply = context.accept(token)
+        except Refusal as refusal:
+            return Failed(str(refusal), guessed=False, skewed=refusal.skewed)
+        account = self._mechanism.accounts.find(principal)
+        if account is None:
+            return Failed("no account has this principal among its names", principal, guessed=False)
+        return Proven(principal, account, context, reply)

@@ -1,0 +1,56 @@
+"""Kerberos for the emulated client: from the tickets of whoever runs it (kinit) to a signed session."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from sipgw.auth.mechanism import Session
+from sipgw.auth.sipae_client import SignInError
+from sipgw.server.kerberos import verified
+
+if TYPE_CHECKING:
+    import gssapi
+
+
+class TicketInitiator:
+    """One sign-in: a ticket for the server, and the keys that come with it."""
+
+    def __init__(self, context: "gssapi.SecurityContext") -> None:
+        self._context = context
+        self.session: Session | None = None
+
+    def step(self, token: bytes, now: float) -> bytes:
+        import gssapi
+
+        try:
+            reply = self._context.step(token or None)
+        except gssapi.exceptions.GSSError as error:
+            raise SignInError(f"no Kerberos ticket: {error}") from None
+        if self._context.complete and self.session is None:
+            self.session = _Ticket(self._context)
+        return reply or b""
+
+
+class _Ticket:
+    def __init__(self, context: "gssapi.SecurityContext") -> None:
+        self._context = context
+
+    def sign(self, data: bytes) -> bytes:
+        return bytes(self._context.get_signature(data))
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        return verified(self._context, data, signature)
+
+
+def begin(targetname: str) -> TicketInitiator:
+    """Sign in at the server that its challenge calls `targetname` ("sip/fqdn"). Raises SignInError."""
+    if find_spec("gssapi") is None:
+        raise SignInError("Kerberos needs the extra kerberos: pip install 'sipgw[kerberos]'")
+    import gssapi
+
+    service, _, host = targetname.partition("/")
+    name = gssapi.Name(f"{service}@{host}", gssapi.NameType.hostbased_service)
+    flags = gssapi.RequirementFlag.integrity  # no mutual authentication: everything that comes is signed anyway
+    try:
+        return TicketInitiator(gssapi.SecurityContext(name=name, usage="initiate", flags=flags))
+    except gssapi.exceptions.GSSError as error:
+        raise SignInError(f"no Kerberos ticket: {error}") from None

@@ -1,0 +1,200 @@
+"""Whoever has signed in speaks for himself: From, the claims of RFC 3325, ways to smuggle another name past them."""
+
+import pytest
+
+from sipgw.message import Request
+from sipgw.message.build import new_request
+from tests.harness import CONTACT_OBJECT, DOMAIN, Dialog, Party, reply
+from tests.scenarios.sign_in.people import Person, with_headers
+from tests.security.watching import Watched
+
+ALICE, BOSS = f"<sip:alice@{DOMAIN}>", f"<sip:boss@{DOMAIN}>"
+CLAIM = f"P-Asserted-Identity: {BOSS}"
+POOL_CONTACT = "sip:ocschat@192.0.2.51:5041;transport=tcp"
+CLAIMS = ("P-Asserted-Identity", "P-ASSERTED-IDENTITY", "p-asserted-identity ", "P-Preferred-Identity")
+
+# Each is refused: the next server might take it for somebody else than we did.
+NOT_ALICE = {
+    "another": f"From: {BOSS};tag=1",
+    "two-lines": f"From: {ALICE};tag=1\r\nFrom: {BOSS};tag=1",
+    "two-lines-turned": f"From: {BOSS};tag=1\r\nFrom: {ALICE};tag=1",
+    "two-spellings": f"From: {ALICE};tag=1\r\nf: {BOSS};tag=1",
+    "two-spacings": f"From : {ALICE};tag=1\r\nFrom: {BOSS};tag=1",
+    "two-addresses": f"From: {ALICE} {BOSS};tag=1",
+    "another-by-parameter": f"From: <sip:boss@{DOMAIN};x=>;y=<sip:alice@{DOMAIN}>;tag=1",
+    "another-domain": "From: <sip:alice@victim.test>;tag=1",
+    "another-domain-behind-ours": f"From: <sip:alice@{DOMAIN}@victim.test>;tag=1",
+    "subdomain": f"From: <sip:alice@x.{DOMAIN}>;tag=1",
+    "dot": f"From: <sip:alice@{DOMAIN}.>;tag=1",
+    "escaped-at": f"From: <sip:alice%40{DOMAIN}@{DOMAIN}>;tag=1",
+    "blank": f"From: <sip:alice%20@{DOMAIN}>;tag=1",
+    "no-user": f"From: <sip:{DOMAIN}>;tag=1",
+    "tel": "From: <tel:+1202>;tag=1",
+    "anonymous": "From: <sip:anonymous@anonymous.invalid>;tag=1",
+    "endpoint": f"From: <{CONTACT_OBJECT}>;tag=1",
+}
+
+# Each names alice, in a form that RFC 3261 §19.1.4 or the case of an account has as the same user.
+ALICE_ALL_THE_SAME = {
+    "plain": f"From: {ALICE};tag=1",
+    "bare": f"From: sip:alice@{DOMAIN};tag=1",
+    "display-name": f'From: "{BOSS}" {ALICE};tag=1',
+    "quoted-quote": f'From: "\\" {BOSS};x=" {ALICE};tag=1',
+    "escaped": f"From: <sip:%61lice@{DOMAIN}>;tag=1",
+    "capitals": f"From: <sip:ALICE@{DOMAIN.upper()}>;tag=1",
+    "secure": f"From: <sips:alice@{DOMAIN}>;tag=1",
+    "parameter": f"From: {ALICE};tag=1;x={BOSS}",
+}
+
+
+def site() -> tuple[Party, Person]:
+    """Before a gateway with sign-in: the pool's first server, and alice with her password."""
+    world = Watched()
+    return world.pool_servers()[0], Person(world.phone("alice"))
+
+
+def says(alice: Person, line: str, method: str = "MESSAGE") -> None:
+    """A request of hers with this for its From, and good credentials."""
+    alice.ask("OPTIONS", f"sip:{DOMAIN}")  # so that there is a nonce
+    assert (alice.party << 200).status == 200
+    request = alice.party.request(method, CONTACT_OBJECT, cseq=9)
+    lines = [each for each in request.lines if not each.startswith("From")]
+    made = new_request(method, CONTACT_OBJECT, lines)
+    text = with_headers(made, alice.digest.credentials(method, CONTACT_OBJECT)).encode()
+    alice.party >> text.replace(b"\r\nTo:", f"\r\n{line}\r\nTo:".encode(), 1)
+
+
+@pytest.mark.parametrize("line", list(NOT_ALICE.values()), ids=list(NOT_ALICE))
+@pytest.mark.parametrize("method", ["MESSAGE", "INFO", "BENOTIFY"])
+def test_who_says_to_be_another_is_refused(line: str, method: str) -> None:
+    pool, alice = site()
+    says(alice, line, method)
+    (answer,) = alice.party.inbox
+    assert answer.start.split()[1] in ("400", "403")
+    pool.nothing()
+
+
+@pytest.mark.parametrize("line", list(ALICE_ALL_THE_SAME.values()), ids=list(ALICE_ALL_THE_SAME))
+def test_other_spellings_of_oneself_are_let_in_and_told_plainly(line: str) -> None:
+    """The pool is told who it is by us, whatever way From is written in."""
+    pool, alice = site()
+    says(alice, line)
+    message = pool << "MESSAGE"
+    assert message.lines_of("p-asserted-identity") == [ALICE]
+    pool >> reply(message, 200)
+    alice.party << 200
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("callee", [CONTACT_OBJECT, f"sip:bob@{DOMAIN}"])
+@pytest.mark.parametrize("method", ["MESSAGE", "REFER", "BENOTIFY"])
+def test_no_claim_gets_by_in_a_request(claim: str, callee: str, method: str) -> None:
+    """RFC 3325 §5. The pool gets ours instead, another user none."""
+    pool, alice = site()
+    bob = Person(pool.world.phone("bob", host="198.51.100.8"))
+    bob.register()
+    alice.ask(method, callee, f"{claim}: {BOSS}", f"{claim}: <tel:+1>")
+    party = pool if callee == CONTACT_OBJECT else bob.party
+    arrived = party << method
+    told = arrived.lines_of("p-asserted-identity") + arrived.lines_of("p-preferred-identity")
+    assert told == ([ALICE] if party is pool else [])
+
+
+def test_a_claim_in_the_fold_of_another_header_is_no_claim() -> None:
+    pool, alice = site()
+    alice.ask("MESSAGE", CONTACT_OBJECT, f"X: y\r\n {CLAIM}")
+    assert (pool << "MESSAGE").lines_of("p-asserted-identity") == [ALICE]
+
+
+@pytest.fixture
+def call() -> tuple[Dialog, Dialog, Person, Party, Request]:
+    """A call with the pool that waits for its ACK: alice's side, the pool's side, who they are, and the INVITE."""
+    pool, alice = site()
+    alice.ask("INVITE", CONTACT_OBJECT)
+    alice.party << 100
+    invite = pool << "INVITE"
+    ok = reply(invite, 200, contact=POOL_CONTACT)
+    pool >> ok
+    return alice.party.calling(alice.party << 200), pool.called(invite, ok), alice, pool, invite
+
+
+Call = tuple[Dialog, Dialog, Person, Party, Request]
+
+
+@pytest.mark.parametrize("line", list(NOT_ALICE.values()), ids=list(NOT_ALICE))
+def test_inside_a_dialog_it_is_no_different(call: Call, line: str) -> None:
+    mine, _, alice, pool, _ = call
+    alice.party >> mine.request("ACK")
+    pool << "ACK"
+    info = mine.request("INFO")
+    lines = [each for each in info.lines if not each.startswith("From")]
+    text = with_headers(new_request("INFO", mine.target, lines), alice.digest.credentials("INFO", mine.target)).encode()
+    alice.party >> text.replace(b"\r\nTo:", f"\r\n{line.replace('tag=1', 'tag=alice-tag')}\r\nTo:".encode(), 1)
+    (answer,) = alice.party.inbox
+    assert answer.start.split()[1] in ("400", "403")
+    pool.nothing()
+
+
+@pytest.mark.parametrize("asking", ["the-pool", "alice"])
+def test_no_claim_gets_by_in_an_answer(call: Call, asking: str) -> None:
+    """RFC 3325 §5 says messages, which answers are. What the pool claims is the pool's affair."""
+    mine, theirs, alice, pool, _ = call
+    alice.party >> mine.request("ACK")
+    pool << "ACK"
+    if asking == "alice":
+        alice.send(mine.request("INFO"))
+        pool >> reply(pool << "INFO", 200, CLAIM)
+        assert (alice.party << 200).lines_of("p-asserted-identity") == [BOSS]
+    pool >> theirs.request("INFO")
+    alice.party >> reply(alice.party << "INFO", 200, CLAIM, f"P-Preferred-Identity: {BOSS}")
+    answer = pool << 200
+    assert not answer.lines_of("p-asserted-identity") and not answer.lines_of("p-preferred-identity")
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_no_claim_gets_by_in_an_ack(call: Call, claim: str) -> None:
+    mine, _, alice, pool, _ = call
+    alice.party >> mine.request("ACK", f"{claim}: {BOSS}")
+    ack = pool << "ACK"
+    assert not ack.lines_of("p-asserted-identity") and not ack.lines_of("p-preferred-identity")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"From: {ALICE};tag=1, {BOSS};tag=1",
+        f"From: {ALICE}, {BOSS};tag=1",
+        f"From: sip:alice@{DOMAIN}, {BOSS};tag=1",
+    ],
+)
+def test_from_is_one_address(line: str) -> None:
+    """Not a list (§25.1): which one the next server would take is not ours to guess."""
+    pool, alice = site()
+    says(alice, line)
+    assert alice.party.inbox, "it went to the pool"
+    assert (alice.party << 400).status == 400
+    pool.nothing()
+
+
+def test_a_callee_speaks_for_himself_too() -> None:
+    """Requests of the one who was called have him for From, and have to be his."""
+    world = Watched()
+    alice, bob = Person(world.phone("alice")), Person(world.phone("bob", host="198.51.100.8"))
+    bob.register()
+    bob.ask("OPTIONS", f"sip:{DOMAIN}")  # so that he has a nonce for what is no REGISTER
+    bob.party << 200
+    alice.ask("INVITE", bob.party.uri)
+    alice.party << 100
+    invite = bob.party << "INVITE"
+    ok = reply(invite, 200, contact=bob.party.contact)
+    bob.party >> ok
+    alice.party << 200
+    theirs = bob.party.called(invite, ok)
+    theirs.cseq = 10
+    bob.send(theirs.request("INFO"))
+    alice.party >> reply(alice.party << "INFO", 200)
+    bob.party << 200
+    theirs.local = theirs.local.replace("bob", "boss")
+    bob.send(theirs.request("INFO"))
+    assert "4004" in str((bob.party << 403).first("ms-diagnostics"))
+    alice.party.nothing()
