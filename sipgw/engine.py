@@ -176,7 +176,7 @@ class Engine(Stack):
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """One datagram, or one message cut from a stream."""
-        if self.admission.banned and self.admission.is_banned(flow.host, now):
+        if self.admission.banned and self.admission.is_banned(flow, now):
             return [Close(flow.cid, "banned")] if flow.cid else []
         return super().receive(data, flow, now)
 

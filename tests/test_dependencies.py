@@ -12,7 +12,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PAGE = (ROOT / "docs/dependencies.md").read_text("utf-8")
 
 
-_SHIPPED = [text for extra in ("kerberos", "ldap", "speed") for text in PROJECT["optional-dependencies"][extra]]  # used by sipgw/
+_EXTRAS = ("kerberos", "ldap", "speed")  # used by sipgw/
+_SHIPPED = [text for extra in _EXTRAS for text in PROJECT["optional-dependencies"][extra]]
 
 
 def split(requirement: str) -> tuple[str, str]:

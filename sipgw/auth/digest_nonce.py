@@ -51,16 +51,25 @@ class Nonces:
 
     def use(self, nonce: str, count: int, now: float, source: str = "") -> Use:
         """Take note that a request which proved the password used `nonce` with `count`."""
-        made = self._made(nonce, source)
-        if made is None or not -1.0 <= now - made <= self.lifetime:
+        made = self._good(nonce, now, source)
+        if made is None:
             return Use.STALE
         uses = self._used.get(nonce)
         if uses is None:
-            if made <= self._floor:
-                return Use.STALE
             uses = self._used[nonce] = _Uses(made, ReplayWindow())
             self._shrink(now)
         return Use.FRESH if uses.counts.take(count) else Use.REPLAYED
+
+    def is_good(self, nonce: str, now: float, source: str = "") -> bool:
+        """Whether a nonce is ours, was given to this source, and is neither too old nor forgotten."""
+        return self._good(nonce, now, source) is not None
+
+    def _good(self, nonce: str, now: float, source: str) -> float | None:
+        """When it was made, None where it is no good."""
+        made = self._made(nonce, source)
+        if made is None or not -1.0 <= now - made <= self.lifetime:
+            return None
+        return made if nonce in self._used or made > self._floor else None
 
     def _made(self, nonce: str, source: str) -> float | None:
         """When it was made, None when not by us for this source."""

@@ -1,6 +1,7 @@
 """The server's side of Digest (RFC 3261 §22, RFC 7616, RFC 8760): challenges, and whether credentials are good.
 
-Whether there is such a user shows neither in what comes back nor in the work done.
+Whether there is such a user shows neither in what comes back nor in the work done. A password is looked at only behind
+a nonce that was sent to where the request comes from: nobody can make another's sign-ins fail by forging his address.
 """
 
 import hmac
@@ -30,7 +31,7 @@ class Outcome(Enum):
     MISSING = "missing"  # none for this realm and an algorithm that was offered
     MALFORMED = "malformed"
     REFUSED = "refused"  # unknown user, wrong password, or no HA1 for the algorithm: a failed sign-in
-    STALE = "stale"  # the password is right, the nonce is not: challenge with stale=true
+    STALE = "stale"  # the nonce is not ours for this source, or too old: whatever it proves, challenge with stale=true
     REPLAYED = "replayed"  # right, but used before: challenge with stale=true
     DISABLED = "disabled"  # the password is right, the account may not sign in
     ACCEPTED = "accepted"
@@ -135,6 +136,9 @@ class DigestServer:
 
     def _judge(self, presented: Presented, now: float, source: str) -> Checked:
         name, params = presented.name, presented.params
+        ours = params.get("opaque", self._opaque) == self._opaque
+        if not ours or not self._nonces.is_good(params["nonce"], now, source):
+            return Checked(Outcome.STALE, name, reason=f"the nonce is {Use.STALE.value}")
         algorithm = params["algorithm"]
         account = self.accounts.find(name)
         decoy = digest(algorithm, f"{self._decoy}:{params['username']}".encode("latin-1"))  # as much for each
@@ -143,11 +147,9 @@ class DigestServer:
         right = hmac.compare_digest(params["response"].encode("latin-1"), wanted.encode())
         if not right or account is None or ha1 is decoy:
             return Checked(Outcome.REFUSED, name, reason=_why(account, algorithm))
-        ours = params.get("opaque", self._opaque) == self._opaque
-        use = self._nonces.use(params["nonce"], int(params["nc"], 16), now, source) if ours else Use.STALE
+        use = self._nonces.use(params["nonce"], int(params["nc"], 16), now, source)
         if use is not Use.FRESH:
-            outcome = Outcome.STALE if use is Use.STALE else Outcome.REPLAYED
-            return Checked(outcome, name, reason=f"the nonce is {use.value}")
+            return Checked(Outcome.REPLAYED, name, reason=f"the nonce is {use.value}")
         if not account.enabled:
             return Checked(Outcome.DISABLED, name, account, "the account is disabled")
         return Checked(Outcome.ACCEPTED, name, account)

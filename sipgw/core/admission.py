@@ -81,18 +81,18 @@ class Admission:
         rates = self._rates
         if not (rates.per_source or rates.per_user) or is_trusted(flow, self._trusted, self._trusted_names):
             return True
-        if not self._source_may(request, flow.host, new, now):
+        if not self._source_may(request, _source_of(flow), new, now):
             return False
         return self.proved or not new or self.user_may(_sender(request), now)
 
-    def _source_may(self, request: Request, host: str, new: bool, now: float) -> bool:
+    def _source_may(self, request: Request, source: str, new: bool, now: float) -> bool:
         """All that a source sends counts. What is new is refused over the rate, the rest at twice the rate."""
         rate = self._rates.per_source
-        if not rate or self._sources.take(host, now, 0.0 if new else -rate) or request.method in EXEMPT:
+        if not rate or self._sources.take(source, now, 0.0 if new else -rate) or request.method in EXEMPT:
             return True
         self.counters["refused_source"] += 1
-        if self._rates.ban and not self._patience.take(host, now) and len(self.banned) < MAX_BANNED:
-            self.banned[host] = now + self._rates.ban
+        if self._rates.ban and not self._patience.take(source, now) and len(self.banned) < MAX_BANNED:
+            self.banned[source] = now + self._rates.ban
             self.counters["banned"] += 1
         return False
 
@@ -103,16 +103,22 @@ class Admission:
         self.counters["refused_user"] += 1
         return False
 
-    def is_banned(self, host: str, now: float) -> bool:
+    def is_banned(self, flow: Flow, now: float) -> bool:
         """Whether nothing of this source is looked at for now."""
-        until = self.banned.get(host)
+        source = _source_of(flow)
+        until = self.banned.get(source)
         if until is None:
             return False
         if until > now:
             self.counters["dropped_banned"] += 1
             return True
-        del self.banned[host]
+        del self.banned[source]
         return False
+
+
+def _source_of(flow: Flow) -> str:
+    """A host is two sources: a connection proves whose it is, a datagram may be anybody's."""
+    return flow.host if flow.cid else f"udp {flow.host}"
 
 
 def _sender(request: Request) -> str:

@@ -412,15 +412,16 @@ class Router:
         """Whether a request inside a dialog comes from the address of the pool's server that is its other side. After a
         restart of ours that server has to dial us, from whatever port, and our token in its route set says what it is:
         it leads to nobody but the user whom that dialog is with."""
-        if "route" not in request.index:
+        if not flow.cid or "route" not in request.index:  # anybody can send a datagram in another's name
             return False
         token = self._own_token(request.values("route")[0])
         try:
             side = self._tokens.sender(token or "", request.call_id, request.from_tag, request.to_tag)
         except ValueError:
             return False
-        known = side is not None and side.pool and side.host == flow.host
-        return bool(known) and side is not None and self._pool_by_checksum(side.pool) is not None
+        if side is None or side.host != flow.host or side.transport == "TLS":  # a TLS server shows a certificate
+            return False
+        return bool(side.pool) and self._pool_by_checksum(side.pool) is not None
 
     def _is_of(self, pool: Pool, flow: Flow, now: float) -> bool:
         at, hops = (flow.transport, flow.host, flow.port), self._servers.every(pool, now)

@@ -35,7 +35,7 @@ def parse_span(value: object) -> float:
 
 
 @click.command()
-@click.option("--call-id", metavar="TEXT", help="The call with this Call-ID, as a log line or ms-diagnostics has it.")
+@click.option("--call-id", metavar="TEXT", help="The call with this Call-ID, which a line of the log has.")
 @click.option("--user", metavar="ADDRESS", help="Calls of a user, who is in From or To.")
 @click.option("--endpoint", metavar="ADDRESS", help="Calls to an endpoint.")
 @click.option("--failed", is_flag=True, help="Calls in which something went wrong.")

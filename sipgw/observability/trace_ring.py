@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sipgw.events import Flow, Log, Output, Send
 
 BURST = 4096  # messages that may come at once and are all taken
-AT_ONCE = 256  # messages that are sorted in one go: half a millisecond
+AT_ONCE, SENT_AT_ONCE = 256, 64  # messages that are sorted in one go, and when each is sent on: about a millisecond
 FIRST, LAST = 40, 160  # turns of a call that are kept: how it began, and what came last
 BACKGROUND = 50  # calls that begin with OPTIONS, which are probes: they must not drive the others out
 OVERHEAD = 400  # bytes that a turn takes beside its messages
@@ -127,7 +127,7 @@ class TraceRing:
     def settle(self, now: float) -> None:
         """Sort some of what has come, and see how much more may."""
         pending = self._pending
-        for _ in range(min(len(pending), AT_ONCE)):
+        for _ in range(min(len(pending), AT_ONCE if self.sink is None else SENT_AT_ONCE)):
             self._sort(pending.popleft())
         if self._room < BURST:
             self._make_room(now)
@@ -139,9 +139,10 @@ class TraceRing:
         self._credit = min(self._credit + elapsed * self.settings.rate, BURST)
         if not self._room and self._credit < BURST / 2:
             return
-        room = min(int(self._credit), BURST - self._room)
-        self._room += room
-        self._credit -= room
+        room = min(int(self._credit), BURST - self._room - len(self._pending))  # they are not sorted faster than that
+        if room > 0:
+            self._room += room
+            self._credit -= room
 
     def _sort(self, kept: Kept) -> None:
         """To its call; what it has caused in others to theirs."""

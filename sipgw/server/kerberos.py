@@ -24,7 +24,7 @@ class AcceptedContext:
 
         try:
             reply = self._context.step(token)
-        except gssapi.exceptions.GSSError as error:
+        except gssapi.raw.misc.GSSError as error:
             raise Refusal(_reason(error), "skew" in str(error).lower()) from None
         if not self._context.complete:
             raise Refusal("the ticket asks for another turn, which there is none of")
@@ -45,7 +45,7 @@ def verified(context: "gssapi.SecurityContext", data: bytes, signature: bytes) -
         context.verify_signature(data, signature)
     except gssapi.raw.exceptions.SupplementaryError:
         return True  # the signature was good, its turn was not (RFC 2743 §1.2.1.1)
-    except gssapi.exceptions.GSSError:
+    except gssapi.raw.misc.GSSError:
         return False
     return True
 
@@ -62,12 +62,12 @@ def gateway_credentials(config: Config) -> "gssapi.Credentials":
     name = gssapi.Name(f"sip@{config.gateway.fqdn}", gssapi.NameType.hostbased_service)
     try:
         return gssapi.Credentials(name=name, usage="accept", store={"keytab": f"FILE:{keytab}"})
-    except gssapi.exceptions.GSSError as error:
+    except gssapi.raw.misc.GSSError as error:
         advice = f"it has to hold the key of {principal}"
         raise ConfigError([f"{config.source}: auth.keytab: {Path(keytab)}: {_reason(error)}; {advice}"]) from None
 
 
-def _reason(error: "gssapi.exceptions.GSSError") -> str:
+def _reason(error: "gssapi.raw.misc.GSSError") -> str:
     """The mechanism's own words, which say more than GSSAPI's."""
     texts = [text for code, text in ((error.min_code, error.get_all_statuses(error.min_code, False)),) if code]
     words = [word if isinstance(word, str) else word.decode("utf-8", "replace") for text in texts for word in text]

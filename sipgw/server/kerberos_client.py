@@ -23,7 +23,7 @@ class TicketInitiator:
 
         try:
             reply = self._context.step(token or None)
-        except gssapi.exceptions.GSSError as error:
+        except gssapi.raw.misc.GSSError as error:
             raise SignInError(f"no Kerberos ticket: {error}") from None
         if self._context.complete and self.session is None:
             self.session = _Ticket(self._context)
@@ -52,5 +52,5 @@ def begin(targetname: str) -> TicketInitiator:
     flags = gssapi.RequirementFlag.integrity  # no mutual authentication: everything that comes is signed anyway
     try:
         return TicketInitiator(gssapi.SecurityContext(name=name, usage="initiate", flags=flags))
-    except gssapi.exceptions.GSSError as error:
+    except gssapi.raw.misc.GSSError as error:
         raise SignInError(f"no Kerberos ticket: {error}") from None

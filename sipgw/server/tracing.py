@@ -13,7 +13,7 @@ from sipgw.observability.trace_ring import TracedCall, TraceRing, TraceSettings
 from sipgw.server.hep import HepSender
 from sipgw.server.shell import Tap, Tracer
 
-NAP, BUSY_NAP = 0.5, 0.1  # seconds between looks at what has come
+NAP, BUSY_NAP = 0.5, 0.02  # seconds between looks at what has come
 MAX_PAGE_BYTES = 1 << 20  # of messages on one page, but for the first call on it, which is bounded by its turns
 TURN = 0.001  # seconds of looking through calls before messages get a chance
 

@@ -71,7 +71,7 @@ def test_header_values_that_cannot_be_read(value: str) -> None:
 
 
 @given(
-    st.text(st.characters(blacklist_categories=["Cs"]), max_size=40).filter(lambda text: not set(text) & set("\r\n"))
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)  # no quoted-string has control characters
 )
 def test_any_text_survives_the_wire(text: str) -> None:
     _, params = read_auth(f"Digest username={quote(to_wire(text))}, nc=1")

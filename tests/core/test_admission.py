@@ -71,9 +71,10 @@ def test_a_flood_is_banned_for_a_time() -> None:
     admitted(gate, HERE, int(10 + 10 * PATIENCE), 0.0)
     assert gate.banned == {}
     admitted(gate, HERE, 1, 0.0)
-    assert gate.is_banned(HERE.host, 59.9)
-    assert not gate.is_banned(THERE.host, 0.0)
-    assert not gate.is_banned(HERE.host, 60.0)
+    assert gate.is_banned(HERE, 59.9)
+    assert not gate.is_banned(THERE, 0.0)
+    assert not gate.is_banned(Flow("TCP", HERE.host, 5060, None, 1), 0.0), "a connection is somebody else's"
+    assert not gate.is_banned(HERE, 60.0)
     assert gate.banned == {}
     assert (gate.counters["banned"], gate.counters["dropped_banned"]) == (1, 1)
 
@@ -103,7 +104,7 @@ def test_the_table_of_bans_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = make(per_source=1)
     for flow in (HERE, THERE):
         admitted(gate, flow, 12, 0.0)
-    assert list(gate.banned) == [HERE.host]
+    assert list(gate.banned) == [f"udp {HERE.host}"]
 
 
 # in the engine

@@ -14,6 +14,7 @@ from sipgw.observability.trace_ring import (
     FIRST,
     LAST,
     OVERHEAD,
+    SENT_AT_ONCE,
     TraceRing,
     TraceSettings,
     Turn,
@@ -92,7 +93,7 @@ def test_what_a_message_causes_in_another_call_is_filed_there() -> None:
     ring(1.0, request("one", "REGISTER"), ALICE, [send("one"), send("two", "NOTIFY")])
     first, second = settled(ring).calls.values()
     assert [turn.data for turn in first.turns] == [request("one", "REGISTER")]
-    assert list(second.turns) == [Turn(1.0, b"", None, second.first[0].outputs)]
+    assert list(second.turns) == [Turn(1.0, b"", None, second.first[0][3])]
     assert [len(turn.outputs) for turn in (*first.turns, *second.turns)] == [1, 1]
 
 
@@ -219,6 +220,27 @@ def test_failures_are_taken_when_nothing_else_is() -> None:
     for _ in range(3 * BURST):
         ring(1.0, request("flood"), ALICE, [Log("warning", "request failed", {})])
     assert ring.behind <= 2 * BURST and ring.missed > 10, "but not without end"
+
+
+def test_what_waits_is_bounded_however_high_the_rate() -> None:
+    """It is sorted at its own speed, and what comes faster is not taken."""
+    ring, now = TraceRing(TraceSettings(calls=1_000_000, size=1 << 40, rate=1_000_000)), 0.0
+    for step in range(40):
+        for number in range(1000):
+            ring(now, request(f"{step}-{number}"), ALICE, [])
+        now += 0.1
+        ring.settle(now)
+        assert ring.behind <= BURST
+    assert ring.missed + ring.behind + len(ring.calls) == 40_000
+
+
+def test_what_is_sent_on_is_sorted_in_smaller_parts() -> None:
+    ring = TraceRing(TraceSettings())
+    ring.sink = list[Turn]().append
+    for number in range(AT_ONCE):
+        ring(1.0, request(str(number)), ALICE, [])
+    ring.settle(1.0)
+    assert ring.behind == AT_ONCE - SENT_AT_ONCE
 
 
 def test_afterwards_all_is_taken_again() -> None:
