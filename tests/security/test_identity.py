@@ -4,7 +4,7 @@ import pytest
 
 from sipgw.message import Request
 from sipgw.message.build import new_request
-from tests.harness import CONTACT_OBJECT, DOMAIN, Dialog, Party, reply
+from tests.harness import CONTACT_OBJECT, DOMAIN, FQDN, Dialog, Party, reply
 from tests.scenarios.sign_in.people import Person, with_headers
 from tests.security.watching import Watched
 
@@ -198,3 +198,64 @@ def test_a_callee_speaks_for_himself_too() -> None:
     bob.send(theirs.request("INFO"))
     assert "4004" in str((bob.party << 403).first("ms-diagnostics"))
     alice.party.nothing()
+
+
+CHALLENGES = {
+    "another-realm": 'Digest realm="victim", nonce="his", algorithm=MD5, qop="auth"',
+    "our-realm": f'Digest realm="{DOMAIN}", nonce="his", algorithm=MD5',
+    "ntlm-as-if-ours": f'NTLM realm="SIP Communications Service", targetname="{FQDN}", opaque="AA", gssapi-data="TlRM"',
+    "kerberos": 'Kerberos realm="SIP Communications Service", targetname="sip/victim.test", version=4',
+    "basic": 'Basic realm="victim"',
+}
+
+
+@pytest.mark.parametrize("status", [401, 407])
+@pytest.mark.parametrize("challenge", list(CHALLENGES.values()), ids=list(CHALLENGES))
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
+@pytest.mark.xfail(reason="E15: a user's challenge goes back to the caller")
+def test_no_user_asks_for_passwords(method: str, challenge: str, status: int) -> None:
+    """A phone that has one password for every realm would answer, and he could try passwords on the answer at home."""
+    world = Watched()
+    alice, bob = Person(world.phone("alice")), Person(world.phone("bob", host="198.51.100.8"))
+    bob.register()
+    alice.ask(method, bob.party.uri)
+    name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+    bob.party >> reply(
+        bob.party << method, status, f"{name}: {challenge}", "WWW-Authenticate: x", "Proxy-Authenticate: y"
+    )
+    if method == "INVITE":
+        alice.party << 100
+        bob.party << "ACK"
+    answer = alice.party.fail_call(403) if method == "INVITE" else alice.party << 403
+    assert not answer.lines_of("www-authenticate") and not answer.lines_of("proxy-authenticate")
+
+
+def test_a_pool_may_ask() -> None:
+    """It is on our side."""
+    pool, alice = site()
+    alice.ask("MESSAGE", CONTACT_OBJECT)
+    pool >> reply(pool << "MESSAGE", 407, 'Proxy-Authenticate: Digest realm="pool", nonce="its"')
+    assert (alice.party << 407).lines_of("proxy-authenticate") == ['Digest realm="pool", nonce="its"']
+
+
+@pytest.mark.parametrize("status", [180, 200, 603])
+@pytest.mark.parametrize(
+    ("transport", "host"), [("UDP", "203.0.113.66"), ("TCP", "203.0.113.66"), ("TCP", "198.51.100.8")]
+)
+@pytest.mark.parametrize("callee", ["bob", "the-pool"])
+@pytest.mark.xfail(reason="E17: an answer is taken from anybody who knows the branch")
+def test_who_was_asked_answers(callee: str, transport: str, host: str, status: int) -> None:
+    """Somebody who reads along knows our branch; his answer would be unsigned where the other's has to be signed."""
+    world = Watched()
+    pool, alice = world.pool_servers()[0], Person(world.phone("alice"))
+    bob, spy = Person(world.phone("bob", host="198.51.100.8")), world.phone("spy", transport, host)
+    bob.register()
+    alice.ask("INVITE", bob.party.uri if callee == "bob" else CONTACT_OBJECT)
+    alice.party << 100
+    asked = bob.party if callee == "bob" else pool
+    invite = asked << "INVITE"
+    spy >> reply(invite, status, tag="spy", contact=spy.contact)
+    alice.party.nothing()
+    asked >> reply(invite, 486)
+    asked << "ACK"
+    alice.party.fail_call(486)
