@@ -1,6 +1,6 @@
 """Who is let in: rates per source and per user, bans for floods, and nothing new while the gateway cannot keep up.
 
-New requests, those without a To tag, are refused first: what goes on inside a dialog, and above all ACK, BYE and
+New requests, those outside our dialogs, are refused first: what goes on inside a dialog, and above all ACK, BYE and
 CANCEL, helps calls to their end. A refusal costs next to nothing and leaves no state behind.
 """
 
@@ -74,7 +74,7 @@ class Admission:
 
     def admits(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that no transaction knows may get one."""
-        new = "tag=" not in request.lines[request.index["to"]] and request.method not in EXEMPT
+        new = is_new(request)
         if new and (self.overloaded or self.closing):
             self.counters["refused_closing" if self.closing else "refused_overloaded"] += 1
             return False
@@ -114,6 +114,15 @@ class Admission:
             return True
         del self.banned[source]
         return False
+
+
+def is_new(request: Request) -> bool:
+    """Whether a request begins something. A To tag alone is no dialog: what is inside one of ours has our Route, with a
+    token that routing looks at."""
+    if request.method in EXEMPT:
+        return False
+    index, lines = request.index, request.lines
+    return "tag=" not in lines[index["to"]] or "route" not in index or "@" not in lines[index["route"]]
 
 
 def _source_of(flow: Flow) -> str:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from sipgw.auth.answer import Answer
 from sipgw.auth.gate import Gate
 from sipgw.auth.own_credentials import drop_credentials
-from sipgw.core.admission import EXEMPT, Admission
+from sipgw.core.admission import Admission, is_new
+from sipgw.core.branch import Branch
 from sipgw.core.failures import CLOCKS, NOT_SIGNED, NOT_YOUR_URI, OVERLOADED, diagnostics
 from sipgw.core.routing import Router
+from sipgw.core.validation import Refused
 from sipgw.events import Close, Flow, Log
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -56,7 +58,10 @@ class Entrance:
         if stranger:
             self._proxy.fail(transaction, NOT_YOUR_URI, {"detail": f"{stranger}, signed in as {found.uri}"}, now)
             return False
-        if not request.to_tag and request.method not in EXEMPT and not self._admission.user_may(found.uri, now):
+        if _is_for_servers_to_say(request):
+            self._silence(transaction, now)
+            return False
+        if is_new(request) and not self._admission.user_may(found.uri, now):
             self._proxy.fail(transaction, OVERLOADED, {"detail": f"too many requests of {found.uri}"}, now)
             return False
         _drop_claims(request)
@@ -76,6 +81,20 @@ class Entrance:
             _drop_claims(ack)
             drop_credentials(ack, self._realm)
         return admitted
+
+    def _silence(self, transaction: ServerTransaction, now: float) -> None:
+        """Clients go by the event alone: whoever could send these could sign others out, or lead them to himself."""
+        self._proxy.counters["events_refused"] += 1
+        if transaction.method == "BENOTIFY":  # it gets no response ([MS-SIP] §3.6)
+            transaction.abandon(now)
+        else:
+            self._proxy.refuse(transaction, Refused(403, "this event is for the server alone to tell of"), now)
+
+    def may_challenge(self, branch: Branch, now: float) -> bool:
+        """Whether the caller may be shown a challenge: a user's could ask for a password that is good here."""
+        if branch.target.pool is not None or branch.target.member_of is not None:
+            return True
+        return isinstance(branch.hop, Flow) and self._router.is_server(branch.hop, now)
 
     def hears(self, message: Request | Response, flow: Flow, now: float) -> bool:
         """False for a response that is not its sender's; what it claims to be counts for nothing either."""
@@ -119,6 +138,14 @@ class Entrance:
         layer.send(response_to(request, answer.status, to_tag=tag, headers=headers), transaction.reply_to)
         if answer.close and flow.cid:
             layer.out.append(Close(flow.cid, answer.reason))
+
+
+def _is_for_servers_to_say(request: Request) -> bool:
+    """Whether a notification has an event of which only a Front End tells ([MS-SIPREGE] §3.2, [MS-PRES])."""
+    if request.method not in ("NOTIFY", "BENOTIFY"):
+        return False
+    event = (request.first("event") or "").partition(";")[0].strip().lower()
+    return event.startswith("vnd-microsoft-") or event in ("registration", "registration-notify", "presence.wpending")
 
 
 def _address(request: Request, name: str) -> str:

@@ -360,6 +360,10 @@ class Proxy:
         fields = {"hop": str(hop), "reason": reason, "call_id": call_id}
         self.layer.out.append(Log("warning", "next hop failed", fields))
 
+    def may_challenge(self, branch: Branch, now: float) -> bool:
+        """Whether a challenge that came from a branch may go to the caller."""
+        return self.entrance is None or self.entrance.may_challenge(branch, now)
+
     def gave_up_on(self, hop: Flow | Hop) -> bool:
         """Whether a pool's server is known not to answer, so that it is no use to be patient with it."""
         return isinstance(hop, Hop) and self.health.gone(hop)

@@ -155,6 +155,8 @@ class TransactionLayer:
             self.user.on_stray_response(response, flow, now)
         elif self.endpoint and (response.names.count("via") > 1 or "," in response.lines[response.index["via"]]):
             self.counters["misaddressed"] += 1  # §8.1.3.3
+        elif self.seal is not None and not _was_asked(transaction.to, flow):
+            self.counters["misaddressed"] += 1  # else who reads along could answer, unsigned, for one who has to sign
         elif transaction.sent_by != response.via.sent_by and not _same_place(transaction, response):
             self.counters["misaddressed"] += 1
         else:
@@ -272,6 +274,13 @@ class _Nobody:
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
         """Not of interest."""
+
+
+def _was_asked(to: Flow | Hop, flow: Flow) -> bool:
+    """Whether a response comes from where its request went."""
+    if isinstance(to, Flow) and to.cid:
+        return flow.cid == to.cid
+    return flow.host == to.host and flow.transport == to.transport
 
 
 def _same_place(transaction: ClientTransaction, response: Response) -> bool:

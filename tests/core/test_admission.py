@@ -18,6 +18,7 @@ HERE, THERE = Flow("UDP", "198.51.100.7", 5060, None), Flow("UDP", "198.51.100.8
 def request(method: str = "INVITE", user: str = "alice", to_tag: str = "") -> Request:
     to = "<sip:ocschat@example.test>" + (f";tag={to_tag}" if to_tag else "")
     lines = [f"From: <sip:{user}@example.test>;tag=a", f"To: {to}", "Call-ID: c", f"CSeq: 1 {method}"]
+    lines += ["Route: <sip:token@192.0.2.1;lr>"] if to_tag else []
     return new_request(method, CONTACT_OBJECT, lines)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from sipgw.core.registrar import RegistrarSettings
 from sipgw.message import Message
+from sipgw.transport.framing import StreamFramer
 from tests.harness import CONTACT_OBJECT, DOMAIN, World, diagnostics_of, reply
 
 LINES = (
@@ -111,3 +112,90 @@ def test_what_is_escaped_elsewhere_stays_so(text: str, before: str) -> None:
     pool >> reply(arrived, 200)
     plain(alice << 200)
     world.finish()
+
+
+# one message more than was let in
+
+INNER = f"MESSAGE {CONTACT_OBJECT} SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKi\r\nFrom: <sip:boss@{DOMAIN}>;tag=1\r\n"
+INNER += f"To: <{CONTACT_OBJECT}>\r\nCall-ID: inner\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 9\r\n\r\n"
+LENGTHS = {
+    "none": "",
+    "short": "Content-Length: 0",
+    "compact": "l: 0",
+    "short-by-some": f"Content-Length: {len(INNER) // 2}",
+    "long": "Content-Length: 9999",
+    "two": f"Content-Length: {len(INNER)}\r\nContent-Length: 0",
+    "two-turned": f"Content-Length: 0\r\nContent-Length: {len(INNER)}",
+    "two-spellings": f"Content-Length: {len(INNER)}\r\nl: 0",
+    "two-spacings": f"Content-Length: {len(INNER)}\r\nContent-Length : 0",
+    "two-cases": f"CONTENT-LENGTH: 0\r\ncontent-length: {len(INNER)}",
+    "list": f"Content-Length: 0, {len(INNER)}",
+    "signed": "Content-Length: +0",
+    "negative": "Content-Length: -1",
+    "hexadecimal": "Content-Length: 0x0",
+    "other-digits": "Content-Length: \xb2",
+    "folded": "Content-Length:\r\n 0",
+    "in-a-fold": f"Subject: x\r\n Content-Length: 0\r\nContent-Length: {len(INNER)}",
+    "after-a-bare-line-feed": f"Subject: x\nContent-Length: 0\r\nContent-Length: {len(INNER)}",
+    "after-a-bare-return": f"Subject: x\rContent-Length: 0\r\nContent-Length: {len(INNER)}",
+    "many-digits": "Content-Length: 00000000000000000000",
+    "empty": "Content-Length:",
+    "chunked": "Transfer-Encoding: chunked\r\nContent-Length: 0",
+}
+
+
+@pytest.mark.parametrize("length", list(LENGTHS.values()), ids=list(LENGTHS))
+def test_a_datagram_is_one_request_further_on_too(length: str) -> None:
+    """§18.3: what is behind the body is dropped. On the connection to the pool it would be a request of ours."""
+    world = World()
+    alice, pool = world.phone("alice", "UDP"), world.server()
+    data = alice.request("MESSAGE", CONTACT_OBJECT).encode()
+    head = "\r\n".join(line for line in data.decode().split("\r\n") if line and not line.startswith("Content-Length"))
+    alice >> f"{head}\r\n{length}{chr(13) + chr(10) if length else ''}\r\n{INNER}".encode("latin-1")
+    for message in list(pool.inbox):  # the harness has held each to be one message on its stream
+        assert message.call_id != "inner" and message.names.count("content-length") == 1
+        pool.inbox.remove(message)
+        pool >> reply(message, 200)
+    (answer,) = alice.inbox
+    assert answer.start.split()[1] in ("200", "400")
+    alice.inbox.clear()
+    world.finish()
+
+
+@pytest.mark.parametrize("length", list(LENGTHS.values()), ids=list(LENGTHS))
+def test_so_is_a_response(length: str) -> None:
+    """The other way round it is the caller, or the pool, who would hear more than was said."""
+    world = World()
+    bob, caller = world.phone("bob", "UDP", "198.51.100.8"), world.phone("alice")
+    bob.sign_in()
+    caller >> caller.request("MESSAGE", bob.uri)
+    lines = reply(bob << "MESSAGE", 200).encode().decode().split("\r\n")
+    head = "\r\n".join(line for line in lines if line and not line.startswith("Content-Length"))
+    bob >> f"{head}\r\n{length}{chr(13) + chr(10) if length else ''}\r\n{INNER}".encode("latin-1")
+    assert [message.start for message in caller.inbox] in ([], ["SIP/2.0 200 OK"])
+    assert all(message.names.count("content-length") == 1 for message in caller.inbox)
+    caller.inbox.clear()
+    world.finish()
+
+
+@pytest.mark.parametrize(
+    "type_of", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+@pytest.mark.parametrize("method", ["POST", "GET", "OPTIONS", "INVITE"])
+def test_a_web_page_cannot_speak_to_us(method: str, type_of: str) -> None:
+    """What a browser sends has its length on it, so that a body stays a body: no line of it is read as a request."""
+    world = World()
+    alice, pool = world.phone("alice"), world.server()
+    lines = [
+        f"{method} / HTTP/1.1",
+        "Host: 127.0.0.1:5060",
+        f"Content-Type: {type_of}",
+        f"Content-Length: {len(INNER)}",
+    ]
+    page = "\r\n".join([*lines, "", INNER]).encode()
+    frames = StreamFramer(65536, 1 << 20).feed(page)
+    assert frames == [page]
+    for frame in frames:
+        alice >> frame
+    pool.nothing()
+    alice.nothing()
