@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sipgw.auth.answer import Answer
 from sipgw.auth.gate import Gate
 from sipgw.auth.own_credentials import drop_credentials
-from sipgw.core.admission import Admission, is_new
+from sipgw.core.admission import EXEMPT, Admission
 from sipgw.core.branch import Branch
 from sipgw.core.failures import CLOCKS, NOT_SIGNED, NOT_YOUR_URI, OVERLOADED, diagnostics
 from sipgw.core.routing import Router
@@ -61,10 +61,7 @@ class Entrance:
         if _is_for_servers_to_say(request):
             self._silence(transaction, now)
             return False
-        if is_new(request) and not self._admission.user_may(found.uri, now):
-            self._proxy.fail(transaction, OVERLOADED, {"detail": f"too many requests of {found.uri}"}, now)
-            return False
-        _drop_claims(request)
+        _drop(request)
         drop_credentials(request, self._realm)
         transaction.identity = found.uri
         return True
@@ -78,9 +75,17 @@ class Entrance:
         except MalformedMessage:
             return False
         if admitted:
-            _drop_claims(ack)
+            _drop(ack)
             drop_credentials(ack, self._realm)
         return admitted
+
+    def has_room(self, transaction: ServerTransaction, now: float) -> bool:
+        """Whether somebody who has signed in may send this beside all else, outside of dialogs; answered where not."""
+        user = transaction.identity
+        if not user or transaction.method in EXEMPT or self._admission.user_may(user, now):
+            return True
+        self._proxy.fail(transaction, OVERLOADED, {"detail": f"too many requests of {user}"}, now)
+        return False
 
     def _silence(self, transaction: ServerTransaction, now: float) -> None:
         """Clients go by the event alone: whoever could send these could sign others out, or lead them to himself."""
@@ -102,8 +107,9 @@ class Entrance:
             return True
         if not self._gate.hears(message, flow, now):
             return False
-        if not _CLAIMS.isdisjoint(message.index) and not self._router.is_server(flow, now):
-            _drop_claims(message)
+        names = _CLAIMS | {"event"} if _tells_of_servers(message) else _CLAIMS
+        if not names.isdisjoint(message.index) and not self._router.is_server(flow, now):
+            _drop(message, names)
         return True
 
     def _is_from_server(self, request: Request, flow: Flow, now: float) -> bool:
@@ -142,10 +148,15 @@ class Entrance:
 
 def _is_for_servers_to_say(request: Request) -> bool:
     """Whether a notification has an event of which only a Front End tells ([MS-SIPREGE] §3.2, [MS-PRES])."""
-    if request.method not in ("NOTIFY", "BENOTIFY"):
+    return request.method in ("NOTIFY", "BENOTIFY") and _tells_of_servers(request)
+
+
+def _tells_of_servers(message: Request | Response) -> bool:
+    """Wherever in its Event lines: clients look for what they know."""
+    if "event" not in message.index:
         return False
-    event = (request.first("event") or "").partition(";")[0].strip().lower()
-    return event.startswith("vnd-microsoft-") or event in ("registration", "registration-notify", "presence.wpending")
+    events = " ".join(message.lines_of("event")).lower()
+    return any(known in events for known in ("vnd-microsoft-", "registration", "presence.wpending"))
 
 
 def _address(request: Request, name: str) -> str:
@@ -166,10 +177,10 @@ def _speaks_for_another(request: Request, own: str) -> str:
     return ""
 
 
-def _drop_claims(message: Request | Response) -> None:
+def _drop(message: Request | Response, names: frozenset[str] = _CLAIMS) -> None:
     """RFC 3325 §5: who a client says that it is counts for nothing."""
-    if _CLAIMS.isdisjoint(message.index):
+    if names.isdisjoint(message.index):
         return
-    kept = [pair for pair in zip(message.lines, message.names, strict=True) if pair[1] not in _CLAIMS]
+    kept = [pair for pair in zip(message.lines, message.names, strict=True) if pair[1] not in names]
     message.lines, message.names = [line for line, _ in kept], [name for _, name in kept]
     message.reindex()

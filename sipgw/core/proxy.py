@@ -151,7 +151,8 @@ class Proxy:
         mark = fingerprint(request)
         check_loop(request, self.router.own_sent_by, mark)
         route = self.router.route(request, transaction.flow, now)
-        self._act(transaction, route, limits, mark, now)
+        if self.entrance is None or route.in_dialog or self.entrance.has_room(transaction, now):
+            self._act(transaction, route, limits, mark, now)
 
     def _act(self, transaction: ServerTransaction, route: Route, limits: Limits, mark: str, now: float) -> None:
         if route.groups:

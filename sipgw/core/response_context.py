@@ -151,7 +151,7 @@ class ResponseContext:
             outcome = Outcome(503, failure=POOL_BUSY, details=branch.account("503"))
         elif status == 430:  # RFC 5626 §11.5: between proxies only
             outcome = Outcome(480, failure=NOT_SIGNED_IN, details=branch.account("430"))
-        elif status in (401, 407) and not self._proxy.may_challenge(branch, now):
+        elif status in (401, 407) and self.identity and not self._proxy.may_challenge(branch, now):
             outcome = Outcome(403)
         else:
             outcome = Outcome(status, response)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2s
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 from typing import Protocol
 
@@ -280,7 +281,13 @@ def _was_asked(to: Flow | Hop, flow: Flow) -> bool:
     """Whether a response comes from where its request went."""
     if isinstance(to, Flow) and to.cid:
         return flow.cid == to.cid
-    return flow.host == to.host and flow.transport == to.transport
+    same = flow.host == to.host or (":" in to.host and _address(flow.host) == _address(to.host))
+    return same and flow.transport == to.transport
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    """An address whatever its spelling, as a URI may have any."""
+    return ip_address(host.partition("%")[0])
 
 
 def _same_place(transaction: ClientTransaction, response: Response) -> bool:

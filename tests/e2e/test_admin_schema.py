@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -29,6 +29,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @schema.parametrize()
 @OFTEN
 def test_every_operation_keeps_to_the_document(case: schemathesis.Case[Any], gateway: Gateway) -> None:
+    assume(not any(value in ([], {}) for value in (case.query or {}).values()))  # it would not be there on the wire
     excluded = NOT_PROMISED + ([not_a_server_error] if case.path == "/readyz" else [])  # 503 is an answer there
     headers = {"Authorization": f"Bearer {TOKEN}"}
     case.call_and_validate(base_url=gateway.url, headers=headers, excluded_checks=excluded)

@@ -33,17 +33,14 @@ SHAPES = {
     "to-tag-and-adorned-route": ("made-up", f"Route: <{OURS}>;x=a@b"),
     "to-tag-and-named-route": ("made-up", f'Route: "a@b" <{OURS}>'),
 }
-EVADING = ("to-tag-and-adorned-route", "to-tag-and-named-route")
 
 
-@pytest.mark.parametrize(
-    "more", [pytest.param(more, id=name, marks=MADE_UP if name in EVADING else ()) for name, more in SHAPES.items()]
-)
+@pytest.mark.parametrize("more", list(SHAPES.values()), ids=list(SHAPES))
 def test_a_user_gets_his_rate_and_no_more(more: tuple[str, ...]) -> None:
     _, pool, alice = site(Rates(per_user=3))
     for number in range(20):
         sends(alice, 100 + number, *more)
-    assert len(pool.inbox) <= 3
+    assert len(pool.inbox) <= 3 and (more or pool.inbox)
 
 
 @pytest.mark.parametrize("more", [(), ("made-up",)], ids=["plain", "to-tag"])
