@@ -1,4 +1,4 @@
-"""What a Front End tells the real client, told by another user: the client cannot tell the difference, the gateway can."""
+"""What a Front End tells a client, told by another user: the real client sees no difference, the gateway does."""
 
 import asyncio
 from pathlib import Path
@@ -32,7 +32,7 @@ Content-Length: {len(BODY)}
 
 async def forges(here: Site) -> int:
     """Alice's NOTIFY, with her password if she is asked for it; what it is answered with."""
-    digest = DigestClient("alice", PASSWORD, Random(1))
+    status, digest = 0, DigestClient("alice", PASSWORD, Random(1))
     reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
     try:
         for number in (1, 2):
@@ -41,9 +41,10 @@ async def forges(here: Site) -> int:
             async with asyncio.timeout(20):
                 answer = parse_message(await reader.readuntil(b"\r\n\r\n"))
             assert isinstance(answer, Response)
-            if not digest.challenged(answer):
+            status = answer.status
+            if status not in (401, 407) or not digest.challenged(answer):
                 break
-        return answer.status
+        return status
     finally:
         writer.close()
         await writer.wait_closed()
@@ -60,7 +61,7 @@ async def test_where_nobody_has_to_sign_in_he_is_signed_out(tmp_path: Path, star
     """This is why: the client goes by the words alone."""
     async with site(tmp_path) as here:
         bob = await bob_chats(here, start_client)
-        assert await forges(here) == 200
+        assert await forges(here) != 403
         await bob.wait_for("signed_off")
 
 
