@@ -151,7 +151,8 @@ class Proxy:
         mark = fingerprint(request)
         check_loop(request, self.router.own_sent_by, mark)
         route = self.router.route(request, transaction.flow, now)
-        if self.entrance is None or route.in_dialog or self.entrance.has_room(transaction, now):
+        exempt = route.in_dialog or route.unresolved is not None  # what waits for a name comes by here again
+        if self.entrance is None or exempt or self.entrance.has_room(transaction, now):
             self._act(transaction, route, limits, mark, now)
 
     def _act(self, transaction: ServerTransaction, route: Route, limits: Limits, mark: str, now: float) -> None:
