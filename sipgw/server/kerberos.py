@@ -22,13 +22,14 @@ class AcceptedContext:
     def accept(self, token: bytes) -> tuple[str, bytes]:
         import gssapi
 
-        try:
-            reply = self._context.step(token)
+        try:  # around all of it: what is wrong may show only at the next use of the context
+            reply, complete = self._context.step(token), self._context.complete
+            principal = str(self._context.initiator_name) if complete else ""
         except gssapi.raw.misc.GSSError as error:
             raise Refusal(_reason(error), "skew" in str(error).lower()) from None
-        if not self._context.complete:
+        if not principal:
             raise Refusal("the ticket asks for another turn, which there is none of")
-        return str(self._context.initiator_name), reply or b""
+        return principal, reply or b""
 
     def sign(self, data: bytes) -> bytes:
         return bytes(self._context.get_signature(data))

@@ -1,12 +1,17 @@
 """Sign-in with Kerberos against a real KDC: tickets, signatures, and what is told when it goes wrong."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from sipgw.auth.kerberos_mechanism import Refusal
+from sipgw.config import load_config
+from sipgw.server.kerberos import AcceptedContext, gateway_credentials
+from sipgw.server.kerberos_client import begin
 from tests.e2e.kerberos.kdc import FQDN, PASSWORD, REALM, Realm, realm
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.sipe.client import StartClient
@@ -112,6 +117,26 @@ async def test_a_keytab_without_the_gateways_key(tmp_path: Path, monkeypatch: py
             assert await checked.process.wait() == 1
             await checked.ended()
         assert any(line.startswith("FAIL auth.keytab") for line in checked.log), checked.log
+
+
+async def test_tickets_that_are_altered_prove_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a stranger makes of one: a refusal, and no error that goes further."""
+    (tmp_path / "realm").mkdir()
+    async with realm(tmp_path / "realm") as here:
+        enter(monkeypatch, await here.ticket("alice"))
+        credentials = gateway_credentials(load_config(set_up(tmp_path, here)))
+        good = begin(f"sip/{FQDN}").step(b"", 0.0)
+        assert AcceptedContext(credentials).accept(good)[0] == f"alice@{REALM}"
+        random = Random(1)
+        for at in range(0, len(good), 7):
+            bad = bytearray(begin(f"sip/{FQDN}").step(b"", 0.0))
+            bad[at % len(bad)] ^= random.randrange(1, 256)
+            with suppress(Refusal):  # a byte that means nothing may be another one
+                assert AcceptedContext(credentials).accept(bytes(bad))[0] == f"alice@{REALM}"
+        with pytest.raises(Refusal):
+            AcceptedContext(credentials).accept(good[:-20] + bytes(20))
+        with pytest.raises(Refusal):
+            AcceptedContext(credentials).accept(b"no ticket")
 
 
 async def test_pidgin_sipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_client: StartClient) -> None:
