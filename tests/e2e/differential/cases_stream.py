@@ -106,12 +106,6 @@ def content_length_too_great_for_anybody(s: Stage) -> None:
 
 
 @case(TCP)
-def good_then_broken_in_one_segment(s: Stage) -> None:
-    s.caller.send(s.request(call="1") + s.request(call="2", change={"Content-Length": "Content-Length: x"}))
-    s.settle()
-
-
-@case(TCP)
 def broken_line_then_good(s: Stage) -> None:
     """The stream can be followed past it."""
     s.caller.send(s.request(call="1", extra=["no header at all"]) + s.request(call="2"))

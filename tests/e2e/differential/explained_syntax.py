@@ -306,7 +306,6 @@ SYNTAX: tuple[Difference, ...] = (
     ),
     Difference(
         (
-            "good_then_broken_in_one_segment-tcp",
             "content_length_negative-tcp",
             "content_length_not_a_number-tcp",
             "content_length_empty-tcp",
