@@ -16,6 +16,7 @@ from sipgw.server.shell import Tap, Tracer
 NAP, BUSY_NAP = 0.5, 0.02  # seconds between looks at what has come
 MAX_PAGE_BYTES = 1 << 20  # of messages on one page, but for the first call on it, which is bounded by its turns
 TURN = 0.001  # seconds of looking through calls before messages get a chance
+STEP = 0.1  # seconds by which the wall clock must have gone astray to have been set: less is how long a reading took
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Tracing:
         self._sorter: asyncio.TimerHandle | None = None
         self.ring: TraceRing | None = None
         self.listeners: tuple[Listener, ...] = ()
+        self._offset = _offset_now()
         self.reconfigure(config)
 
     @property
@@ -106,9 +108,12 @@ class Tracing:
         self._sorter = loop.call_later(BUSY_NAP if ring.behind else NAP, self._look)
 
     def lens(self) -> Lens:
-        """How calls are looked at now."""
+        """How calls are looked at now. One that is looked at twice happened at the same time, to the last digit."""
+        offset = _offset_now()
+        if abs(offset - self._offset) > STEP:
+            self._offset = offset
         bodies = self.ring is not None and self.ring.settings.bodies
-        return Lens(time.time() - asyncio.get_running_loop().time(), bodies, self.listeners)
+        return Lens(self._offset, bodies, self.listeners)
 
     async def page(self, query: Query) -> Page:
         """Some of the calls. What has come until now is among them."""
@@ -150,6 +155,11 @@ class Tracing:
             self._sorter.cancel()
         self._send_hep(None, 0)
         await asyncio.gather(*self._closing)
+
+
+def _offset_now() -> float:
+    """What the wall's clock is ahead of the loop's, in seconds."""
+    return time.time() - asyncio.get_running_loop().time()
 
 
 def _newest_first(ring: TraceRing) -> Iterator[TracedCall]:

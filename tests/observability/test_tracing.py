@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -75,6 +76,17 @@ async def test_filters_and_time(tracing: Tracing) -> None:
     offset = tracing.lens().offset
     assert ids(await tracing.page(Query(since=offset + asyncio.get_running_loop().time() - 60))) == ["4", "3", "2", "1"]
     assert ids(await tracing.page(Query(since=offset + asyncio.get_running_loop().time() + 60))) == []
+
+
+async def test_a_call_has_one_time_until_the_clock_is_set(tracing: Tracing, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tracing, "1")
+    (first,) = (await tracing.page(Query())).found
+    read, astray = time.time, 0.002
+    monkeypatch.setattr(time, "time", lambda: read() + astray)
+    assert (await tracing.page(Query())).found == [first]
+    astray = 3600.0
+    (later,) = (await tracing.page(Query())).found
+    assert 3599 < later.summary.began - first.summary.began < 3601
 
 
 async def test_a_page_is_bounded_in_bytes(tracing: Tracing) -> None:
