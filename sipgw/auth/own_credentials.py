@@ -2,7 +2,8 @@
 
 import re
 
-from sipgw.message.message import Request, Response, line_value
+from sipgw.message.heads import line_value
+from sipgw.message.message import Request, Response
 
 _CARRIERS = ("authorization", "proxy-authorization")
 _SIGNING = ("ntlm", "kerberos")  # [MS-SIPAE]: between a client and its first hop only

@@ -5,7 +5,7 @@ the one that has been idle longest of all.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +62,8 @@ class AssociationLimits:
 
 
 class Associations:
-    """`counters` gets `sipae_displaced` for what a bound has cost."""
+    """`counters` gets `sipae_displaced` for what a bound has cost. `tell` is called for each flow that comes to have
+    associations, with True, or has none any more."""
 
     def __init__(self, limits: AssociationLimits, counters: Counter[str]) -> None:
         self._limits = limits
@@ -70,6 +71,7 @@ class Associations:
         self._known: OrderedDict[str, Association] = OrderedDict()  # the one idle longest is first
         self._by_flow: dict[FlowKey, list[Association]] = {}
         self._by_user: dict[str, list[Association]] = {}
+        self.tell: Callable[[FlowKey, bool], None] | None = None
 
     def take_over(self, other: "Associations") -> None:
         """Go on with what another has, within our own limits."""
@@ -87,6 +89,8 @@ class Associations:
         while len(self._known) >= self._limits.most:
             self._displace(next(iter(self._known.values())))
         self._known[association.opaque] = association
+        if self.tell is not None and association.flow not in self._by_flow:
+            self.tell(association.flow, True)
         self._by_flow.setdefault(association.flow, []).append(association)
         self._by_user.setdefault(association.user, []).append(association)
 
@@ -131,6 +135,8 @@ class Associations:
     def _drop(self, association: Association) -> None:
         del self._known[association.opaque]
         _remove(self._by_flow, association.flow, association)
+        if self.tell is not None and association.flow not in self._by_flow:
+            self.tell(association.flow, False)
         _remove(self._by_user, association.user, association)
 
     def __len__(self) -> int:

@@ -3,7 +3,8 @@ it. The Request-URI, Via, Route, Contact and the body are not among them, so tha
 """
 
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Request, Response, line_value
+from sipgw.message.heads import line_value
+from sipgw.message.message import Request, Response
 from sipgw.message.values import parse_name_addr, split_list, tag_of
 
 

@@ -236,10 +236,7 @@ class SipaeClient:
 
 def add_line(message: Request | Response, line: str) -> None:
     """Add a header line below all others."""
-    name = line.partition(":")[0].lower()
-    message.index.setdefault(name, len(message.lines))
-    message.lines.append(line)
-    message.names.append(name)
+    message.add(line, line.partition(":")[0].lower())
 
 
 def _check_offer(scheme: str, params: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ Who a request says that it is from has to be compared with the account by whoeve
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import mktime_tz, parsedate_tz
 from math import ceil
@@ -14,7 +14,7 @@ from sipgw.auth.accounts import Account
 from sipgw.auth.answer import Answer
 from sipgw.auth.lockout import Lockout
 from sipgw.auth.mechanism import Claim, Continue, Failed, Handshake, Mechanism, Proven
-from sipgw.auth.sipae_associations import Association, AssociationLimits, Associations, flow_key
+from sipgw.auth.sipae_associations import Association, AssociationLimits, Associations, FlowKey, flow_key
 from sipgw.auth.sipae_buffer import signing_buffer
 from sipgw.auth.sipae_endpoint import endpoint_agrees, epid_of
 from sipgw.auth.sipae_handshakes import HandshakeLimits, Handshakes
@@ -30,7 +30,8 @@ from sipgw.auth.sipae_wire import (
 )
 from sipgw.events import Flow
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.message import Request, Response, line_value
+from sipgw.message.heads import line_value
+from sipgw.message.message import Request, Response
 from sipgw.message.uri import parse_uri
 from sipgw.message.values import parse_name_addr
 
@@ -261,6 +262,14 @@ class SipaeServer:
         fresh = association.window.take(signature.number)
         return "" if fresh or not flow.reliable else "replayed"  # on UDP a 2xx is repeated (RFC 3261 §13.3.1.4)
 
+    def tell_flows(self, tell: Callable[[FlowKey, bool], None]) -> None:
+        """See `Associations.tell`."""
+        self._associations.tell = tell
+
+    def signs_for(self, to: Flow) -> bool:
+        """Whether a client has signed in on this flow."""
+        return bool(self._associations.of_flow(to))
+
     def sign(self, message: Request | Response, to: Flow) -> None:
         """Sign what goes to a client that has signed in on this flow; all else stays as it is."""
         associations = self._associations.of_flow(to)
@@ -287,9 +296,7 @@ class SipaeServer:
         token, association.token = association.token, b""
         signature = association.session.sign(data)
         line = signature_line(scheme, targetname, association.opaque, signature, rand, num, association.proxy, token)
-        message.index.setdefault(_INFO[association.proxy], len(message.lines))
-        message.lines.append(line)
-        message.names.append(_INFO[association.proxy])
+        message.add(line, _INFO[association.proxy])
 
     def connection_lost(self, flow: Flow) -> None:
         """Nobody can use what was agreed on over it."""

@@ -41,7 +41,8 @@ class Aliases:
         """Take up the offer that the top Via of a request makes, if it makes one and may (RFC 5923 §8.2)."""
         if not flow.names or flow.listener is None or via.param("alias") is None:
             return
-        if via.host.lower() not in (flow.host, *flow.names):
+        host = via.host.lower()
+        if host != flow.host and host not in flow.names:
             return  # what it says is not what it has proved to be
         place = (flow.host, via.port or TLS_PORT)
         known = self._flows.get(place)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sipgw.core.routing import Target
+from sipgw.core.route import Target
 from sipgw.events import Flow, Hop
 from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.layer import TransactionLayer

@@ -9,16 +9,17 @@ parties that the dialog was set up between.
 """
 
 import hmac
-from binascii import crc32
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
 from typing import NamedTuple
+from zlib import crc32
 
 from sipgw.events import Flow, Hop
 
 _HOP_LETTER = {"UDP": "U", "TCP": "T", "TLS": "S"}
 _HOP_TRANSPORT = {letter: transport for transport, letter in _HOP_LETTER.items()}
+MAX_KEPT, MAX_LENGTH = 8192, 300  # dialogs whose tokens are known to be good, and characters of what names one
 _MAC_BYTES = 10  # RFC 5626 §5.2 suggests 80 bits
 
 
@@ -51,6 +52,7 @@ def write_side(to: Flow | Hop, pool: str = "") -> str:
     return f"{_HOP_LETTER[to.transport]}{_hex_address(to.host, to.port)}{suffix}"
 
 
+@lru_cache(maxsize=4096)
 def _hex_address(host: str, port: int) -> str:
     parts = host.split(".")
     if len(parts) == 4:
@@ -82,37 +84,41 @@ class FlowTokens:
 
     def __init__(self, key: bytes) -> None:
         self._keyed = blake2b(digest_size=_MAC_BYTES, key=key[:64])
+        self._proved = lru_cache(maxsize=MAX_KEPT)(self._prove)
 
     def make(self, call_id: str, caller_tag: str, caller: str, callee: str) -> str:
         """A token; the sides are texts from `write_side`."""
         body = f"{mark_of(call_id, caller_tag)}.{caller}.{callee}"
         return f"{self._mac(body)}.{body}"
 
-    def towards(self, token: str, call_id: str, from_tag: str, to_tag: str) -> Side | None:
-        """Where a request with these tags is going: the other side. None for a forged token or another dialog's. Raises
-        ValueError."""
-        sides = self._sides(token, call_id, from_tag, to_tag)
-        return read_side(sides[1]) if sides is not None else None
+    def towards(self, token: str, call_id: str, from_tag: str, to_tag: str) -> Side:
+        """Where a request with these tags is going: the other side. Raises ValueError for a forged token, another
+        dialog's, and one that cannot be read."""
+        return self._sides(token, call_id, from_tag, to_tag)[1]
 
-    def sender(self, token: str, call_id: str, from_tag: str, to_tag: str) -> Side | None:
+    def sender(self, token: str, call_id: str, from_tag: str, to_tag: str) -> Side:
         """Which side a request with these tags says that it comes from; otherwise as `towards`."""
-        sides = self._sides(token, call_id, from_tag, to_tag)
-        return read_side(sides[0]) if sides is not None else None
+        return self._sides(token, call_id, from_tag, to_tag)[0]
 
-    def _sides(self, token: str, call_id: str, from_tag: str, to_tag: str) -> tuple[str, str] | None:
-        """The sender's and the other one."""
+    def _sides(self, token: str, call_id: str, from_tag: str, to_tag: str) -> tuple[Side, Side]:
+        """The sender's and the other one. What was proved for a dialog once is known for what follows in it."""
+        if len(call_id) + len(from_tag) + len(to_tag) > MAX_LENGTH:
+            return self._prove(token, call_id, from_tag, to_tag)
+        return self._proved(token, call_id, from_tag, to_tag)
+
+    def _prove(self, token: str, call_id: str, from_tag: str, to_tag: str) -> tuple[Side, Side]:
         mac, _, body = token.partition(".")
         if not hmac.compare_digest(mac.encode("latin-1"), self._mac(body).encode()):
-            return None
+            raise ValueError("not a token of ours")
         parts = body.split(".")
         if len(parts) != 3:
-            return None
+            raise ValueError("not a token")
         mark, caller, callee = parts
         if mark == mark_of(call_id, from_tag):
-            return caller, callee
+            return read_side(caller), read_side(callee)
         if mark == mark_of(call_id, to_tag):
-            return callee, caller
-        return None
+            return read_side(callee), read_side(caller)
+        raise ValueError("the token of another dialog")
 
     def _mac(self, body: str) -> str:
         mac = self._keyed.copy()

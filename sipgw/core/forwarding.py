@@ -1,7 +1,6 @@
 """The copy of a request that goes to one target (RFC 3261 §16.6 items 1-9)."""
 
-from binascii import crc32
-from typing import NamedTuple
+from zlib import crc32
 
 from sipgw.message.message import Request
 from sipgw.message.uri import parse_uri
@@ -11,11 +10,14 @@ DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"
 _VIA, _RECORD_ROUTE = ["via"], "record-route"
 
 
-class Limits(NamedTuple):
+class Limits:
     """How far a request may still go: hops (None when it does not say) and parallel branches (RFC 5393 §5.3)."""
 
-    hops: int | None
-    breadth: int
+    __slots__ = ("breadth", "hops")
+
+    def __init__(self, hops: int | None, breadth: int) -> None:
+        self.hops = hops
+        self.breadth = breadth
 
 
 def fingerprint(request: Request) -> str:
@@ -24,7 +26,7 @@ def fingerprint(request: Request) -> str:
     seen = [request.uri, lines[index["from"]], lines[index["to"]], lines[index["call-id"]], lines[index["cseq"]]]
     if "route" in index:
         seen += request.values("route")
-    return f".{crc32(''.join(seen).encode('latin-1')):08x}"
+    return "." + crc32("".join(seen).encode("latin-1")).to_bytes(4).hex()
 
 
 def forwarded_copy(
@@ -37,16 +39,16 @@ def forwarded_copy(
     """
     lines = [via, *record_routes, *request.lines]
     names = _VIA + [_RECORD_ROUTE] * len(record_routes) + request.names
-    hops, breadth = limits
+    hops, index, above = limits.hops, request.index, 1 + len(record_routes)
     if hops is None:
         append(lines, names, "Max-Forwards: 70", "max-forwards")
     else:
-        lines[names.index("max-forwards")] = f"Max-Forwards: {hops - 1}"
-    if "max-breadth" in request.index:
-        lines[names.index("max-breadth")] = f"Max-Breadth: {breadth}"
+        lines[index["max-forwards"] + above] = f"Max-Forwards: {hops - 1}"
+    if "max-breadth" in index:
+        lines[index["max-breadth"] + above] = f"Max-Breadth: {limits.breadth}"
     else:
-        append(lines, names, f"Max-Breadth: {breadth}", "max-breadth")
-    if stream and "content-length" not in request.index:
+        append(lines, names, f"Max-Breadth: {limits.breadth}", "max-breadth")
+    if stream and "content-length" not in index:
         append(lines, names, f"Content-Length: {len(request.body)}", "content-length")
     return Request(request.method, request.uri if uri is None else uri, lines, names, request.body)
 

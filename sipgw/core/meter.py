@@ -6,7 +6,7 @@ Everything here is bounded: what there would be too many of is counted together,
 from bisect import bisect_left
 from collections import Counter
 
-from sipgw.core.routing import Route
+from sipgw.core.route import Route
 from sipgw.events import Flow, Hop
 
 # Upper bounds in seconds. The last ones are the timers that give an INVITE up (RFC 3261 §17.1.1.2, §16.6 item 11).

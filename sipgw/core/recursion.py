@@ -3,7 +3,8 @@
 from itertools import chain, groupby
 
 from sipgw.core.contact import qvalue
-from sipgw.core.routing import Router, Target, request_uri
+from sipgw.core.route import Target
+from sipgw.core.routing import Router, request_uri
 from sipgw.core.validation import Refused
 from sipgw.events import Flow
 from sipgw.message.errors import MalformedMessage

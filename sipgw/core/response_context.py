@@ -13,7 +13,7 @@ from sipgw.core.failures import (
 )
 from sipgw.core.forwarding import Limits
 from sipgw.core.recursion import follow
-from sipgw.core.routing import Route
+from sipgw.core.route import Route
 from sipgw.events import UNTRUSTED, Flow, Hop
 from sipgw.message.message import Request, Response
 from sipgw.message.uri import SipUri, parse_uri
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class ResponseContext:
     """One server transaction, its client transactions, and the choice of the response that goes back."""
 
+    __deletable__ = ("_request",)  # a word to the compiler
     __slots__ = (
         "_began",
         "_branches",
@@ -284,4 +285,4 @@ _FLOW_FAILED = (430, 408)  # RFC 5626 §7: after any other answer the other flow
 
 def _ends_here(response: Response) -> bool:
     """Whether our Via is the only one: then the response was meant for us, and we asked for nothing."""
-    return response.names.count("via") == 1 and "," not in response.lines[response.index["via"]]
+    return response.shape.vias == 1 and "," not in response.lines[response.index["via"]]

@@ -4,7 +4,7 @@ Own Route popped, then: inside a dialog by the flow token; R-URI domain served h
 location service; nobody.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import groupby
 from random import Random
@@ -20,13 +20,13 @@ from sipgw.core.failures import (
     OVERLOADED,
     SERVERS_DOWN,
     STALE_ROUTE,
-    Failure,
 )
 from sipgw.core.flow_token import FlowTokens, Side, checksum
 from sipgw.core.gruu import is_gruu, is_temporary
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.outbound import path_uri
 from sipgw.core.pool_servers import PoolServers
+from sipgw.core.route import Route, Target
 from sipgw.events import Flow, Hop, Listener
 from sipgw.locating import Destination, Locator, NotLocated, of_uri
 from sipgw.locating.destination import DEFAULT_PORTS, is_address
@@ -37,41 +37,7 @@ from sipgw.message.values import bracketed, host_port, parse_name_addr, split_li
 from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
-
-
-@dataclass(slots=True)
-class Target:
-    """Somewhere to forward to: `hops` are tried in order; `uri` replaces the Request-URI unless None (§16.6 item 2).
-
-    `label` names it for people; `pool` is set when it is a Persistent Chat pool. `route` is a Path to send it along
-    (values joined by commas), `others` are further flows of the same client instance, tried in order (RFC 5626 §7).
-    """
-
-    hops: list[Flow | Hop]
-    label: str
-    uri: str | None = None
-    pool: Pool | None = None
-    route: str = ""
-    others: "list[Target]" = field(default_factory=list)
-    member_of: Pool | None = None
-
-
-@dataclass(slots=True)
-class Route:
-    """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (we answer),
-    `failure` (with `details` for the diagnostics), or `unresolved`, a destination that has to be located first.
-
-    `ours` tells that the Request-URI is one of a domain served here.
-    """
-
-    groups: list[list[Target]] = field(default_factory=list)
-    local: bool = False
-    failure: Failure | None = None
-    unresolved: Destination | None = None
-    details: dict[str, str] = field(default_factory=dict)
-    matched: str = ""
-    in_dialog: bool = False
-    ours: bool = False
+MAX_SIDES = 4096  # addresses of peers that the way to is known; a full table is emptied
 
 
 @dataclass(frozen=True)
@@ -114,6 +80,8 @@ class Router:
         self._servers = servers
         self._random = random
         self.listeners: list[Listener] = []
+        self._sides: dict[Side, Target] = {}
+        self._stands_for: dict[tuple[str, bool], Listener | None] = {}
         self._own_names: set[str] = set()
         self._own_hosts: set[str] = set()
         self._own_suffixes: set[str] = set()
@@ -130,8 +98,15 @@ class Router:
                 self._own_names.add(bracketed(listener.host).lower())
         self._own_suffixes = {route_suffix(listener) for listener in listeners}
         self.own_sent_by = frozenset(listener.sent_by.lower() for listener in listeners)
+        kinds = [(transport, ipv6) for transport in DEFAULT_PORTS for ipv6 in (False, True)]
+        self._stands_for = {kind: self._listener_for(*kind) for kind in kinds}
+        self._sides = {}
 
     def listener_for(self, transport: str, ipv6: bool = False) -> Listener | None:
+        """The listener that stands for us towards a hop."""
+        return self._stands_for[transport, ipv6]
+
+    def _listener_for(self, transport: str, ipv6: bool) -> Listener | None:
         """The listener that stands for us towards a hop: same transport, same family where there is a choice."""
         same = [listener for listener in self.listeners if listener.transport == transport]
         for listener in same:
@@ -233,15 +208,24 @@ class Router:
         try:
             side = self._tokens.towards(token, request.call_id, request.from_tag, request.to_tag)
         except ValueError:
-            side = None
-        if side is None:
             return Route(failure=STALE_ROUTE, details={"detail": "the flow token in Route is not ours for this dialog"})
-        hop = self._hop_of(side, request, now)
-        if hop is None:
-            return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user did not return"})
+        target = self._sides.get(side)
+        if target is None:
+            hop = self._hop_of(side, request, now)
+            if hop is None:
+                return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user is not back"})
+            target = self._other_side(side, hop)
+        return Route([[target]], in_dialog=True)
+
+    def _other_side(self, side: Side, hop: Flow | Hop) -> Target:
+        """The target that a side is; that of an address is kept, as it is the same for all dialogs with it."""
         member_of = self._pool_by_checksum(side.pool) if side.pool and isinstance(hop, Hop) else None
         target = Target([hop], "the other side of the dialog", member_of=member_of)
-        return Route(groups=[[target]], in_dialog=True)
+        if not side.cid:
+            if len(self._sides) >= MAX_SIDES:
+                self._sides.clear()
+            self._sides[side] = target
+        return target
 
     def _hop_of(self, side: Side, request: Request, now: float) -> Flow | Hop | None:
         if side.cid:
@@ -419,7 +403,7 @@ class Router:
             side = self._tokens.sender(token or "", request.call_id, request.from_tag, request.to_tag)
         except ValueError:
             return False
-        if side is None or side.host != flow.host or side.transport == "TLS":  # a TLS server shows a certificate
+        if side.host != flow.host or side.transport == "TLS":  # a TLS server shows a certificate
             return False
         return bool(side.pool) and self._pool_by_checksum(side.pool) is not None
 

@@ -8,6 +8,8 @@ from sipgw.message.values import MAGIC_COOKIE, parse_via
 SUPPORTED = frozenset({"ms-benotify", "gruu-10", "ms-sender", "path", "gruu", "outbound"})
 
 
+_HOPS = {str(hops): hops for hops in range(256)}
+
 DEFAULT_BREADTH = 60  # parallel branches that a request may have in all (RFC 5393 §5.3.3)
 
 
@@ -26,6 +28,9 @@ def hops_left(request: Request) -> int | None:
     text = request.first("max-forwards")
     if text is None:
         return None
+    hops = _HOPS.get(text)
+    if hops is not None:
+        return hops
     if not text.isdecimal() or not text.isascii() or len(text) > 10 or int(text) > 255:
         raise MalformedMessage(f"Max-Forwards is not a number up to 255: {text[:20]!r}", 400, request)
     return int(text)
@@ -64,7 +69,7 @@ def check_loop(request: Request, sent_by: frozenset[str], fingerprint: str) -> N
 
     One that came by with another fingerprint is a spiral, and legal.
     """
-    if request.names.count("via") == 1 and "," not in request.lines[request.index["via"]]:
+    if request.shape.vias == 1 and "," not in request.lines[request.index["via"]]:
         return  # nobody before us
     for value in request.values("via"):
         via = parse_via(value)

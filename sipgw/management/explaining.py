@@ -7,7 +7,7 @@ from pathlib import Path
 from sipgw.core.gruu import is_gruu
 from sipgw.core.location import Binding
 from sipgw.core.pool_servers import is_among
-from sipgw.core.routing import Route, Target
+from sipgw.core.route import Route, Target
 from sipgw.events import Flow, Hop
 from sipgw.locating import Answer, Located, NotLocated
 from sipgw.locating import Destination as Wanted

@@ -13,7 +13,7 @@ from random import SystemRandom
 from sipgw.config import Config
 from sipgw.core.admission import Rates
 from sipgw.core.health import ServerHealth
-from sipgw.core.routing import Route
+from sipgw.core.route import Route
 from sipgw.engine import Engine
 from sipgw.events import Flow, Listener, Output, Persist, Resolve, Send
 from sipgw.locating import Answer, Question
@@ -21,8 +21,8 @@ from sipgw.management.locate import Asker, locate
 from sipgw.message.message import Request, Response
 from sipgw.message.parser import parse_message
 from sipgw.message.values import host_port
-from sipgw.server.app import engine_settings, shifted
 from sipgw.server.running import Running, ServerState, read_running
+from sipgw.server.settings import engine_settings, shifted
 from sipgw.server.store import Contents, contents
 
 STRANGERS = ("192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1")  # RFC 5737, RFC 3849: nobody is there

@@ -1,27 +1,19 @@
 """What every message must have before anybody looks at it (RFC 3261 §8.1.1, §16.3 item 1, §20)."""
 
 from sipgw.message.errors import MalformedMessage
+from sipgw.message.heads import MAX_LINE_KEPT, MAX_LINES
 from sipgw.message.message import Message, Request, Response
-from sipgw.message.names import titled
 from sipgw.message.values import parse_cseq, parse_name_addr, split_list
 
-_SINGLE = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
-_MANDATORY = ("via", *_SINGLE[:4])
+_addresses: set[str] = set()  # that were found to be ones; bounded and emptied as the tables of heads are
 
 MAX_VIAS = 70  # §8.1.1.6 gives a request 70 hops; one that has made more passed a proxy that does not count
 
 
 def check_mandatory(message: Message) -> None:
     """The headers that every message has, once each. Raises MalformedMessage."""
-    index, names = message.index, message.names
-    for name in _MANDATORY:
-        if name not in index:
-            raise MalformedMessage(f"no {titled(name)} header", 400, message)
-    repeated = len(names) - len(index)
-    if repeated and repeated != names.count("via") - 1:
-        for name in _SINGLE:
-            if names.count(name) > 1:
-                raise MalformedMessage(f"more than one {titled(name)} header", 400, message)
+    if message.shape.fault:
+        raise MalformedMessage(message.shape.fault, 400, message)
 
 
 def check_request(request: Request) -> None:
@@ -34,18 +26,11 @@ def check_request(request: Request) -> None:
         call_id = request.first("call-id")
         if not call_id or " " in call_id:
             raise MalformedMessage(f"not a Call-ID: {call_id!r:.40}")
-        for name in ("from", "to"):
-            value = request.first(name) or ""
-            head, closed, tail = value.partition(">")
-            if (
-                '"' in value
-                or head[:5] != "<sip:"
-                or " " in head
-                or not closed
-                or tail[:1] not in ("", ";")
-                or "," in tail
-            ):
-                _check_address(value)  # else it is plain
+        sender, receiver = request.first("from") or "", request.first("to") or ""
+        if sender not in _addresses:
+            _check_address(sender)
+        if receiver not in _addresses:
+            _check_address(receiver)
         if "?" in request.uri:
             _check_uri(request.uri)
         if len(request.names) > len(request.index) or "," in request.lines[request.index["via"]]:
@@ -69,6 +54,18 @@ def _check_cseq(request: Request) -> None:
 
 
 def _check_address(value: str) -> None:
+    """A From or To, which the whole call has in common. Raises MalformedMessage."""
+    head, closed, tail = value.partition(">")
+    plain = '"' not in value and head[:5] == "<sip:" and " " not in head and closed
+    if not plain or tail[:1] not in ("", ";") or "," in tail:
+        _check_odd_address(value)
+    if len(value) <= MAX_LINE_KEPT:
+        if len(_addresses) >= MAX_LINES:
+            _addresses.clear()
+        _addresses.add(value)
+
+
+def _check_odd_address(value: str) -> None:
     """Most of those that are not plain have a display name of one word."""
     if "," in value and len(split_list(value)) > 1:  # whoever reads it next might take the other one
         raise MalformedMessage(f"more than one address: {value[:60]!r}")

@@ -4,50 +4,55 @@ No value is looked at until a rule asks for it. A line is kept as it came (a fol
 untouched message encodes to the bytes it was parsed from, and forwarding replaces, adds or drops single lines.
 """
 
-import re
 from collections.abc import Iterable
 
 from sipgw.message.errors import MalformedMessage
+from sipgw.message.heads import NO_SHAPE, Shape, known_value, line_value, shape_of
 from sipgw.message.names import SPELLINGS, fold
 from sipgw.message.values import CSeq, Via, parse_cseq, parse_via, split_list, tag_of
 
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _spelling = SPELLINGS.get
 
 
 class Message:
-    """Common part of requests and responses. `lines` and `names` run in parallel; `index` gives a name's first line.
+    """Common part of requests and responses. `lines` and `names` run in parallel; `index` gives a name's first line and
+    is not to be changed; `shape` is where it comes from.
 
     A message made by its constructor has no index: whoever looks values up calls `reindex` first. One that is only
     made to be sent can do without.
     """
 
-    __slots__ = ("_via", "body", "index", "lines", "names", "start")
+    __slots__ = ("_via", "body", "index", "lines", "names", "shape", "start")
 
     start: str  # the subclasses set all of these themselves: a call of super would cost a tenth of the parsing
     lines: list[str]
     names: list[str]
     index: dict[str, int]
+    shape: Shape
     body: bytes
     _via: Via | None
 
     def reindex(self) -> None:
         """Make `index` and the topmost Via agree with `lines` and `names` again."""
-        index: dict[str, int] = {}
-        at = len(self.names)
-        for name in self.names[::-1]:  # backwards, so that the first line of a name is what stays
-            at -= 1
-            index[name] = at
-        self.index = index
+        self.shape = shape = shape_of(self.names)
+        self.index = shape.index
         self._via = None
+
+    def add(self, line: str, name: str) -> None:
+        """Append a header line with its canonical name."""
+        self.lines.append(line)
+        self.names.append(name)
+        self.shape = shape = shape_of(self.names)
+        self.index = shape.index
 
     def first(self, name: str) -> str | None:
         """The value of the first header line called `name` (canonical form), unfolded and stripped; None if absent."""
         at = self.index.get(name)
         if at is None:
             return None
-        value = self.lines[at].partition(":")[2].strip(" \t")
-        return _unfold(value) if "\r" in value else value
+        line = self.lines[at]
+        value = known_value(line)
+        return line_value(line) if value is None else value
 
     def lines_of(self, name: str) -> list[str]:
         """The value of every header line called `name`, each unfolded and stripped."""
@@ -74,10 +79,11 @@ class Message:
         return self._via
 
     def _topmost_via(self) -> str:
-        value = self.first("via")
-        if value is None:
+        at = self.index.get("via")
+        if at is None:
             raise MalformedMessage("no Via header")
-        return value
+        line = self.lines[at]
+        return line[5:] if line[:5] == "Via: " and "\r" not in line else line_value(line)
 
     def set_via(self, via: Via) -> None:
         """Replace the topmost Via value, leaving further values of the same line as they are."""
@@ -139,7 +145,8 @@ class Request(Message):
         self.uri = uri
         self.lines = lines
         self.names = names
-        self.index = {}
+        self.shape = NO_SHAPE
+        self.index = NO_SHAPE.index
         self.body = body
         self._via = None
 
@@ -165,19 +172,10 @@ class Response(Message):
         self.reason = reason
         self.lines = lines
         self.names = names
-        self.index = {}
+        self.shape = NO_SHAPE
+        self.index = NO_SHAPE.index
         self.body = body
         self._via = None
-
-
-def line_value(line: str) -> str:
-    """The value of one raw header line: after the colon, unfolded, stripped."""
-    value = line.partition(":")[2].strip(" \t")
-    return _unfold(value) if "\r" in value else value
-
-
-def _unfold(value: str) -> str:
-    return _FOLD.sub(" ", value).strip()
 
 
 def names_of(lines: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ Nothing here recurses and every step is linear in the size of the message, whate
 import re
 
 from sipgw.message.errors import MalformedMessage
+from sipgw.message.heads import known_name, learn_name
 from sipgw.message.message import Message, Request, Response
 from sipgw.message.names import SPELLINGS, TOKEN, fold, titled
 from sipgw.message.uri import MAX_URI
@@ -43,9 +44,9 @@ def parse_message(data: bytes, max_headers: int = MAX_HEADERS, max_body: int = M
     text = "".join(lines)
     bare = "\n" in text or "\r" in text or "\0" in text or "\x1b" in text  # the controls that could do harm further on
     start = lines.pop(0)
-    names: list[str | None] = [_spelling(line.partition(":")[0]) for line in lines]
+    names: list[str | None] = list(map(known_name, lines))
     broken = ""
-    if None in names or not SPELLINGS.keys().isdisjoint(lines):  # a line that is a known name has no colon
+    if None in names and _are_new(lines, names):
         start, lines, broken = _index_slowly(head, names)
     if bare:
         start, broken = _purge(start, lines) or (start, broken)
@@ -70,6 +71,17 @@ def salvage(data: bytes) -> Request | None:
     except MalformedMessage as fault:
         message = fault.message
     return message if isinstance(message, Request) else None
+
+
+def _are_new(lines: list[str], names: list[str | None]) -> bool:
+    """Find the names that are missing, line by line; True when there are some that nobody has used before."""
+    at, missing = -1, False
+    for name in names:
+        at += 1
+        if name is None:
+            names[at] = found = learn_name(lines[at])
+            missing = missing or found is None
+    return missing
 
 
 def _index_slowly(head: bytes, names: list[str | None]) -> tuple[str, list[str], str]:

@@ -6,7 +6,11 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from sipgw.message.errors import MalformedMessage
+from sipgw.message.heads import MAX_LINE_KEPT, MAX_LINES
 from sipgw.message.names import TOKEN
+
+_tags: dict[str, str] = {}  # of From and To values; bounded and emptied as the tables of heads are
+_known_tag = _tags.get
 
 MAGIC_COOKIE = "z9hG4bK"  # §8.1.1.7
 MAX_PARAMS = 64  # of one value; the longest that clients send have a dozen
@@ -25,9 +29,10 @@ class CSeq(NamedTuple):
 
 
 class Via:
-    """One Via value. `sent_by` is host[:port] as written; `host` is without brackets; `port` 0 when none is given."""
+    """One Via value. `sent_by` is host[:port] as written; `host` is without brackets; `port` 0 when none is given;
+    `branch` "" likewise."""
 
-    __slots__ = ("host", "params", "port", "sent_by", "transport")
+    __slots__ = ("branch", "host", "params", "port", "sent_by", "transport")
 
     def __init__(
         self, transport: str, sent_by: str, host: str, port: int, params: list[tuple[str, str | None]]
@@ -37,6 +42,7 @@ class Via:
         self.host = host
         self.port = port
         self.params = params
+        self.branch = self.param("branch") or ""
 
     def param(self, name: str) -> str | None:
         """The value of a parameter; "" when it stands without one; None when absent."""
@@ -44,10 +50,6 @@ class Via:
             if key == name or key.lower() == name:
                 return value or ""
         return None
-
-    @property
-    def branch(self) -> str:
-        return self.param("branch") or ""
 
     def encode(self) -> str:
         tail = "".join([f";{key}" if value is None else f";{key}={value}" for key, value in self.params])
@@ -132,6 +134,14 @@ def parse_via(text: str) -> Via:
     if "," in text:
         text = (split_list(text) or [""])[0]
     main, semicolon, tail = text.partition(";")
+    protocol, sent_by, host, port = _known_via_head(main) if len(main) <= MAX_LINE_KEPT else _via_head(main)
+    if tail[:7] == "branch=" and not (";" in tail or '"' in tail or " " in tail or "\t" in tail):
+        return Via(protocol, sent_by, host, port, [("branch", tail[7:])])
+    return Via(protocol, sent_by, host, port, _via_params(tail) if semicolon else [])
+
+
+def _via_head(main: str) -> tuple[str, str, str, int]:
+    """Transport, sent-by, host and port of a Via before its parameters: a peer's are the same in all that it sends."""
     words = main.split()
     if len(words) != 2:
         words = _rejoin_protocol(main)
@@ -139,7 +149,10 @@ def parse_via(text: str) -> Via:
     if protocol[:8].upper() != "SIP/2.0/" or len(protocol) == 8:
         raise MalformedMessage(f"Via is not SIP/2.0: {protocol[:30]!r}")
     host, port = split_host_port(sent_by)
-    return Via(protocol[8:], sent_by, host, port, _via_params(tail) if semicolon else [])
+    return protocol[8:], sent_by, host, port
+
+
+_known_via_head = lru_cache(maxsize=4096)(_via_head)
 
 
 def _via_params(text: str) -> list[tuple[str, str | None]]:
@@ -316,6 +329,17 @@ def quote(text: str) -> str:
 
 def tag_of(text: str) -> str:
     """The tag of a From or To value, "" without one or when the value cannot be read."""
+    tag = _known_tag(text)
+    if tag is None:
+        tag = _read_tag(text)
+        if len(text) <= MAX_LINE_KEPT:
+            if len(_tags) >= MAX_LINES:
+                _tags.clear()
+            _tags[text] = tag
+    return tag
+
+
+def _read_tag(text: str) -> str:
     closing = text.rfind(">")
     at = text.find(";tag=", closing if closing > 0 else 0)
     if at >= 0 and '"' not in text[at:]:

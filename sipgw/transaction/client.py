@@ -40,6 +40,7 @@ class ClientTransaction(Deadlines):
     """One request on its way to one next hop. `key` is the branch of the Via that `request` carries on top, `sent_by`
     what that Via names as the place to answer to, `data` the request encoded."""
 
+    __deletable__ = ("request",)  # a word to the compiler
     __slots__ = (
         "_cancel",
         "_cancelled",

@@ -40,6 +40,7 @@ class ServerTransaction(Deadlines):
     `merge_key` is what another copy of the request would have in common with it, () while nobody has asked.
     """
 
+    __deletable__ = ("request",)  # a word to the compiler
     __slots__ = (
         "_interval",
         "_last",

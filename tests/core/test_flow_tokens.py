@@ -54,11 +54,13 @@ def test_an_unknown_side_is_told_apart() -> None:
     ("call_id", "from_tag", "to_tag"), [("other", "a", "b"), ("call", "x", "y"), ("call", "", ""), ("", "a", "b")]
 )
 def test_another_dialogs_token(call_id: str, from_tag: str, to_tag: str) -> None:
-    assert TOKENS.towards(token(), call_id, from_tag, to_tag) is None
+    with pytest.raises(ValueError):
+        TOKENS.towards(token(), call_id, from_tag, to_tag)
 
 
 def test_another_key() -> None:
-    assert FlowTokens(b"another key, 16+").towards(token(), "call", "a", "b") is None
+    with pytest.raises(ValueError):
+        FlowTokens(b"another key, 16+").towards(token(), "call", "a", "b")
 
 
 def test_the_same_key_after_a_restart() -> None:
@@ -71,14 +73,16 @@ def test_every_character_counts() -> None:
         for other in ("0", "1", "z", "."):
             if other != made[at]:
                 forged = made[:at] + other + made[at + 1 :]
-                assert TOKENS.towards(forged, "call", "a", "b") is None
+                with pytest.raises(ValueError):
+                    TOKENS.towards(forged, "call", "a", "b")
 
 
 @pytest.mark.parametrize(
     "text", ["", ".", "..", "...", "a.b.c.d", token() + ".x", token()[:-1], token()[1:], "\xe4.\xff"]
 )
 def test_other_text(text: str) -> None:
-    assert TOKENS.towards(text, "call", "a", "b") is None
+    with pytest.raises(ValueError):
+        TOKENS.towards(text, "call", "a", "b")
 
 
 def test_a_token_stands_in_a_uri() -> None:
@@ -96,7 +100,8 @@ def test_marks() -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_refused(text: str) -> None:
     text = text.encode("latin-1", "replace").decode("latin-1")
-    assert TOKENS.towards(text, "call", "a", "b") is None
+    with pytest.raises(ValueError):
+        TOKENS.towards(text, "call", "a", "b")
 
 
 @settings(max_examples=100, deadline=None)

@@ -16,9 +16,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from sipgw.core.meter import BOUNDS, MOST, OTHER, Durations, Meter
-from sipgw.core.routing import Route, Target
+from sipgw.core.route import Route, Target
 from sipgw.events import Hop
 from sipgw.observability.metrics import CertificateReading, Readings, ServerReading, families, result_of
+from sipgw.observability.shares import WorkerReading
 from sipgw.registry import Pool
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,8 @@ def readings(**changes: Any) -> Readings:
         certificates=[CertificateReading("/etc/gw.pem", 'a "name"\n', 3000.0)],
         sign_in={"lockout_account": 1},
         lag=lag,
+        workers={0: WorkerReading(1.5, 2, 3)},
+        restarts=1,
     )
     return replace(found, **changes)
 

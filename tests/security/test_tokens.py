@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipgw.core.flow_token import FlowTokens, write_side
+from sipgw.core.flow_token import FlowTokens, checksum, write_side
 from sipgw.events import Flow, Hop
 from sipgw.registry import Server
 from tests.harness import CONTACT_OBJECT, DOMAIN, GATEWAY, SECRET, Dialog, Party, default_pool, diagnostics_of, reply
@@ -117,11 +117,13 @@ def test_a_token_of_another_key_or_dialog_says_nothing(call_id: str, tag: str, o
     caller, callee = write_side(Flow("UDP", VICTIM, 5060, None)), write_side(Hop("TCP", "192.0.2.51", 5041), "pool")
     ours = FlowTokens(SECRET)
     token = FlowTokens(b"another key of 32 bytes, or more").make(call_id, tag, caller, callee)
-    assert ours.towards(token, call_id, tag, "") is None
+    with pytest.raises(ValueError):
+        ours.towards(token, call_id, tag, "")
     token = ours.make(call_id, tag, caller, callee)
-    assert ours.towards(token, call_id, tag, "") is not None
+    assert ours.towards(token, call_id, tag, "").pool == checksum("pool")
     if other != (call_id, tag):
-        assert ours.towards(token, *other, "") is None
+        with pytest.raises(ValueError):
+            ours.towards(token, *other, "")
 
 
 @inside
