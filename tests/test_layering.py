@@ -14,6 +14,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 _PROTOCOL = {"auth", "message", "events", "transport", "transaction", "registry", "core", "locating"}
 _BELOW_SHELL = _PROTOCOL | {"frontend", "groupchat", "engine"}
 ALLOWED = {
+    "build": set[str](),
     "message": set[str](),
     "auth": {"message", "events"},
     "events": {"locating"},
@@ -29,7 +30,7 @@ ALLOWED = {
     "options": {"config", "registry"},
     "observability": _PROTOCOL,
     "server": _BELOW_SHELL | {"config", "options", "observability"},
-    "management": _BELOW_SHELL | {"config", "options", "observability", "server"},
+    "management": _BELOW_SHELL | {"build", "config", "options", "observability", "server"},
     "__main__": {"management"},
 }
 SHELL = {"server", "management", "testing", "__main__"}

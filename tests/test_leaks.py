@@ -153,7 +153,7 @@ def test_a_layer_without_anything_above_it() -> None:
         transaction = layer.send_request(Hearing(), request, "z9hG4bK1", Hop("UDP", "192.0.2.9", 5060), 5.0)
         transaction.stop_again()
         transaction.stop_end()
-    assert watch.leaks() == ["_Bare: 1 client transactions"]
+    assert watch.leaks() == ["Stack: 1 client transactions"]
 
 
 def test_a_task() -> None:

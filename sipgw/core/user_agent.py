@@ -38,17 +38,18 @@ class Application(Protocol):
 
 
 class UserAgent(Stack):
-    """`listeners` are where it can be reached, none for a client that only opens connections."""
-
-    application: Application
-    extensions: frozenset[str] = frozenset()  # option tags that a peer may require, in lower case
-    login: LoginClient | None = None  # answers challenges, signs and checks signatures; `sign_in_by` sets it
-    on_connection_lost: Callable[[str, float], None] | None = None  # told why a connection is gone
+    """`listeners` are where it can be reached, none for a client that only opens connections. `extensions` are option
+    tags that a peer may require, in lower case; `login` answers challenges, signs and checks signatures, and is set by
+    `sign_in_by`; `on_connection_lost` is told why a connection is gone."""
 
     def __init__(
         self, listeners: list[Listener], random: Random, timers: TimerValues, max_transactions: int = 10_000
     ) -> None:
         super().__init__(TransactionLayer(timers, random, max_transactions))
+        self.application: Application
+        self.extensions: frozenset[str] = frozenset()
+        self.login: LoginClient | None = None
+        self.on_connection_lost: Callable[[str, float], None] | None = None
         self.layer.user = self
         self.layer.endpoint = True
         self.dialogs: dict[DialogId, Dialog] = {}

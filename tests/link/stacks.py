@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from sipgw.events import Flow, Hop, Listener, Output, Persist, Send
 from sipgw.message.message import Request, Response
@@ -120,15 +119,12 @@ class Gateway(StackNode):
         self.heard: list[Heard] = []
         self.finals: Counter[str] = Counter()
         self.engine.layer.user = _HeardRequests(self.engine.layer.user, self.heard)
-        self._count_responses()
 
-    def _count_responses(self) -> None:
-        layer, plain = self.engine.layer, self.engine.layer.send_request
-
-        def counted(user: ClientUser, *arguments: Any, **more: Any) -> ClientTransaction:
-            return plain(_HeardResponses(user, self.finals), *arguments, **more)
-
-        setattr(layer, "send_request", counted)  # noqa: B010
+    def perform(self, outputs: list[Output]) -> None:
+        for client in self.engine.layer._clients.values():  # before anything can answer a new one
+            if client.method != "CANCEL" and not isinstance(client.user, _HeardResponses):
+                client.user = _HeardResponses(client.user, self.finals)
+        super().perform(outputs)
 
     def _other(self, output: Output) -> None:
         if isinstance(output, Persist):
