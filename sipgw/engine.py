@@ -16,12 +16,13 @@ from sipgw.core.flow_token import FlowTokens
 from sipgw.core.health import Health, HealthSettings
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.meter import Meter
+from sipgw.core.ownership import Sharing
 from sipgw.core.pool_servers import PoolServers
 from sipgw.core.probing import Asking, Prober
 from sipgw.core.proxy import Proxy
 from sipgw.core.registrar import Registrar, RegistrarSettings
 from sipgw.core.routing import Network, Router, RoutingSettings
-from sipgw.events import Close, Flow, Hop, Listener, Log, Output, Persist, Resolve
+from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve
 from sipgw.frontend.local import FrontEnd
 from sipgw.frontend.registration import Registration
 from sipgw.frontend.signin import Granting
@@ -79,6 +80,7 @@ class Engine(Stack):
     """`receive`, `handle_timers` and the reports of the shell each return the outputs to perform, in order.
 
     `gate` is what everybody has to pass who is no server; None where the network is trusted. `use_gate` sets it.
+    `sharing` is set by `share` where there are other workers.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class Engine(Stack):
         self.aliases = Aliases()
         self.meter = Meter()
         self.gate: Gate | None = None
+        self.sharing: Sharing | None = None
+        self._own_listeners: list[Listener] = []
         self._build(settings, registry, listeners)
 
     def _build(self, settings: EngineSettings, registry: Registry, listeners: list[Listener]) -> None:
@@ -128,6 +132,17 @@ class Engine(Stack):
         self.layer.admits = self.admission.admits
         self._settings = settings
         self.use_gate(self.gate)
+        self._share()
+
+    def share(self, sharing: Sharing, own_listeners: list[Listener]) -> None:
+        """Work beside others from now on. `own_listeners` are UDP addresses that are this worker's alone."""
+        self.sharing, self._own_listeners = sharing, own_listeners
+        self._share()
+
+    def _share(self) -> None:
+        if self.sharing is not None:
+            self.proxy.own_listeners, self.proxy.pass_on = self._own_listeners, self.sharing.pass_request
+            self._registration.shared = True
 
     def use_gate(self, gate: Gate | None) -> None:
         """Let in from now on whom this gate lets in. Who has signed in by the one before stays so."""
@@ -222,6 +237,8 @@ class Engine(Stack):
 
     def _report_health(self) -> None:
         changes, self.health.changes = self.health.changes, []
+        if self.sharing is not None:
+            self.layer.out.append(Notice("health", {"servers": changes}))
         for hop, known in changes:
             if known.up:
                 self.layer.out.append(Log("info", "server up", {"server": str(hop)}))

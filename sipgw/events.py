@@ -109,13 +109,26 @@ class Resolve:
 class Persist:
     """Make rows of the location service durable; answer with `engine.persisted(key, error, now)`.
 
-    `puts` are rows in the order of `sipgw.core.location.ROW` with times of the engine's clock; `deletes` are
-    values of its `KEY`. Deletes go first.
+    `puts` are rows in the order of `sipgw.core.location.ROW` with times of the engine's clock, `added` the bindings
+    that they are of; `deletes` are values of its `KEY`. Deletes go first. `aor` is the user whose REGISTER asks for it,
+    "" for what has run out.
     """
 
     key: int
     puts: list[tuple[Any, ...]] = field(default_factory=list)
     deletes: list[tuple[Any, ...]] = field(default_factory=list)
+    added: list[Any] = field(default_factory=list)
+    aor: str = ""
+
+
+@dataclass(slots=True)
+class HandOver:
+    """Give a message to another worker, by its number: it came by `flow`, and `passed` workers have looked at it."""
+
+    worker: int
+    data: bytes
+    flow: Flow
+    passed: int
 
 
 @dataclass(slots=True)
@@ -137,10 +150,10 @@ class Log:
 
 @dataclass(slots=True)
 class Notice:
-    """What a user agent's application tells the program that runs it."""
+    """What an engine tells the program that runs it: a user agent's application, or a worker."""
 
     kind: str
     fields: dict[str, Any]
 
 
-Output = Send | Resolve | Persist | Close | Log | Notice
+Output = Send | Resolve | Persist | HandOver | Close | Log | Notice

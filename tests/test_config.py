@@ -183,7 +183,9 @@ def test_wrong_servers(tmp_path: Path, written: object, text: str) -> None:
         ("gateway", "domains", "contoso.com", 'is "contoso.com"; write an array in [ ]'),
         ("gateway", "domains", ["contoso.com", "CONTOSO.com"], "contoso.com is there twice; remove one"),
         ("gateway", "listen", ["udp:127.0.0.1:5", "UDP:127.0.0.1:5"], "udp:127.0.0.1:5 is there twice; remove one"),
-        ("gateway", "workers", 2, "is 2; several arrive with a later release, write 1"),
+        ("gateway", "workers", 0, "is 0; it has to be at least 1"),
+        ("gateway", "workers", 65, "is 65; it has to be at most 64"),
+        ("gateway", "worker_port", 65_536, "is 65536; it has to be at most 65535"),
         ("gateway", "workers", True, "is true; write a whole number"),
         ("gateway", "lisen", [], 'there is no such key; did you mean "listen"?'),
         ("tls", "ca", "nope.pem", "there is no file {folder}/nope.pem; paths start at the folder of this file"),
@@ -367,7 +369,7 @@ def test_everything_is_reported_at_once_and_nothing_that_only_follows(tmp_path: 
     """Broken servers are no TLS pool, a broken pool no reason to call its endpoint's pool unknown, and so on."""
     found = problems(
         tmp_path,
-        gateway={"fqdn": 5, "domains": ["a b"], "workers": 3},
+        gateway={"fqdn": 5, "domains": ["a b"], "workers": 3, "worker_port": 65_534},
         tls={"certificate": "no.pem"},
         auth={"scheme": []},
         pool=[{"fqdn": "a.b", "servers": ["tcp:host"]}, {"servers": ["tcp:host:1"]}],
@@ -381,7 +383,7 @@ def test_everything_is_reported_at_once_and_nothing_that_only_follows(tmp_path: 
         "auth.scheme",
         "pool[0].servers[0]",
         "pool[1].fqdn",
-        "gateway.workers",
+        "gateway.worker_port",
         "registrar.default_expires",
     ]
 

@@ -4,12 +4,14 @@ Who a request says that it is from has to be compared with the account by whoeve
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 from sipgw.auth.accounts import Account, Accounts
 from sipgw.auth.answer import Answer
 from sipgw.auth.digest_gate import DigestGate
 from sipgw.auth.own_credentials import drop_credentials
+from sipgw.auth.sipae_associations import FlowKey
 from sipgw.auth.sipae_server import SipaeServer
 from sipgw.events import Flow, Hop
 from sipgw.message.message import Request, Response
@@ -96,10 +98,24 @@ class Gate:
         drop_credentials(message)
         return True
 
+    def tell_flows(self, tell: Callable[[FlowKey, bool], None]) -> None:
+        """Have `tell` called for each flow on which somebody signs in by a scheme that signs, and when nobody is left:
+        by the id of its connection, or the peer's address and port."""
+        if self._sipae is not None:
+            self._sipae.tell_flows(tell)
+
+    def signs_for(self, to: Flow) -> bool:
+        """Whether somebody has signed in on this flow by a scheme that signs."""
+        return self._sipae is not None and self._sipae.signs_for(to)
+
     def seal(self, message: Request | Response, to: Flow | Hop) -> None:
         """Sign what goes to a client that has signed in by a scheme that signs."""
-        if self._sipae is not None and isinstance(to, Flow):
+        if self._sipae is None:
+            return
+        if isinstance(to, Flow):
             self._sipae.sign(message, to)
+        elif to.transport == "UDP":  # a client's contact, as it may be any address that it has signed in from
+            self._sipae.sign(message, Flow("UDP", to.host, to.port, None))
 
     def connection_lost(self, flow: Flow) -> None:
         self._asked.pop(flow.cid, None)

@@ -6,7 +6,7 @@ No password is ever tried here, so nothing that fails counts as a guess.
 from collections.abc import Callable
 from typing import Protocol
 
-from sipgw.auth.accounts import Accounts
+from sipgw.auth.accounts import Account, Accounts
 from sipgw.auth.mechanism import Failed, Proven, Session
 
 
@@ -57,6 +57,13 @@ class KerberosHandshake:
         except Refusal as refusal:
             return Failed(str(refusal), guessed=False, skewed=refusal.skewed)
         account = self._mechanism.accounts.find(principal)
-        if account is None:
+        if account is None or not _is_given(principal, account):
             return Failed("no account has this principal among its names", principal, guessed=False)
         return Proven(principal, account, context, reply)
+
+
+def _is_given(principal: str, account: Account) -> bool:
+    """Whether a directory has said that this principal is the account's. A realm that ours trusts may be called like a
+    SIP domain: `alice@CONTOSO.COM` is somebody else than sip:alice@contoso.com until then."""
+    names = (name.lower() for name in account.names)
+    return principal.lower() in (name for name in names if not name.startswith("sip:"))

@@ -6,6 +6,7 @@ name could lock its owner out.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -46,14 +47,14 @@ class _Failures:
         known = self._known.get(key)
         return max(0.0, known[2] - now) if known else 0.0
 
-    def add(self, key: str, now: float) -> None:
+    def add(self, key: str, now: float, counted: bool = True) -> None:
         level, at, until = self._known.pop(key, (0.0, now, now))
         limits = self._limits
         level = max(0.0, level - (now - at) / limits.forget) + 1.0
         if round(level) >= limits.most:
             level = limits.free  # after the lock the next failures are slowed again at once
             until = now + limits.locked
-            self._counters[f"locked_{self._what}"] += 1
+            self._counters[f"locked_{self._what}"] += counted
         elif level > limits.free:
             until = now + min(limits.slowest, 2.0 ** (level - limits.free - 1.0))
         self._known[key] = level, now, until
@@ -71,7 +72,8 @@ class _Failures:
 class Lockout:
     """Ask `wait` before credentials are looked at; tell what came of it with `failed` or `succeeded`.
 
-    `account` is from `accounts.key_of`, so that all names of one count together; `source` is an address.
+    `account` is from `accounts.key_of`, so that all names of one count together; `source` is an address. `tell` is
+    called with them and what came of it: others that share the work tell it to theirs by `learn`.
     """
 
     def __init__(self, settings: LockoutSettings, counters: Counter[str]) -> None:
@@ -80,6 +82,7 @@ class Lockout:
         self._accounts = _Failures(settings.account, settings.tracked, counters, "account")
         self._sources = _Failures(settings.source, settings.tracked, counters, "source")
         self._familiar: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.tell: Callable[[str, str, bool], None] | None = None
 
     def wait(self, account: str, source: str, now: float) -> float:
         """Seconds until this source may try this account again; 0.0: it may now. Counted when it may not."""
@@ -90,12 +93,29 @@ class Lockout:
 
     def failed(self, account: str, source: str, now: float) -> None:
         """Wrong password or unknown user. From a familiar source it counts for the two together."""
-        self._accounts.add(self._key(account, source), now)
-        self._sources.add(source, now)
+        self._add(account, source, now, counted=True)
+        if self.tell is not None:
+            self.tell(account, source, False)
+
+    def _add(self, account: str, source: str, now: float, counted: bool) -> None:
+        self._accounts.add(self._key(account, source), now, counted)
+        self._sources.add(source, now, counted)
 
     def succeeded(self, account: str, source: str) -> None:
         """What failed here before is forgiven to the two together. To the account or the source alone it is not: who
         guesses could clear it by one sign-in, the owner's or one of his own."""
+        self._forgive(account, source)
+        if self.tell is not None:
+            self.tell(account, source, True)
+
+    def learn(self, account: str, source: str, succeeded: bool, now: float) -> None:
+        """What came of a try somewhere else, where it has been counted."""
+        if succeeded:
+            self._forgive(account, source)
+        else:
+            self._add(account, source, now, counted=False)
+
+    def _forgive(self, account: str, source: str) -> None:
         pair = account, source
         self._familiar.pop(pair, None)
         self._familiar[pair] = None

@@ -77,9 +77,14 @@ def _domains_once(tables: Tables) -> Findings:
     yield from _twice(((("gateway", "domains"), domain) for domain in tables.gateway.domains), "is there")
 
 
-def _one_worker(tables: Tables) -> Findings:
-    if tables.gateway.workers != 1:
-        yield ("gateway", "workers"), f"is {tables.gateway.workers}; several arrive with a later release, write 1"
+def _worker_ports(tables: Tables) -> Findings:
+    """Each worker needs one for each host at which datagrams are heard."""
+    gateway = tables.gateway
+    needed = gateway.workers * len({item.host for item in gateway.listen if item.transport == "UDP"})
+    highest = 65_536 - needed
+    if gateway.worker_port > highest:
+        advice = f"{gateway.workers} workers need {needed} ports from there on; write {highest} or less, or 0"
+        yield ("gateway", "worker_port"), f"is {gateway.worker_port}; {advice}"
 
 
 def _keytab(tables: Tables) -> Findings:
@@ -212,7 +217,7 @@ def _timers_in_order(tables: Tables) -> Findings:
 RULES: tuple[Callable[[Tables], Findings], ...] = (
     _listens_once,
     _domains_once,
-    _one_worker,
+    _worker_ports,
     _tls_files,
     _pool_pairs,
     _names_can_be_proved,

@@ -48,7 +48,8 @@ class Gateway(Table):
         tuple[Annotated[ListenAddress, PlainValidator(parse_listen)], ...], AsArray, Field(min_length=1)
     ] = (ListenAddress("UDP", "127.0.0.1", 5060), ListenAddress("TCP", "127.0.0.1", 5060))
     trusted_peers: Annotated[tuple[Annotated[Network | str, PlainValidator(parse_peer)], ...], AsArray] = ()
-    workers: int = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    worker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     recurse_redirects: bool = False
 
     @property

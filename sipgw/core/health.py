@@ -64,6 +64,11 @@ class Health:
         self._servers[hop] = known
         self.troubled = True
 
+    def forget(self, hop: Hop) -> None:
+        """Somebody else has found out that a server works."""
+        self._servers.pop(hop, None)
+        self.troubled = bool(self._servers)
+
     def usable(self, hop: Hop, now: float) -> bool:
         known = self._servers.get(hop)
         return known is None or known.up or 0.0 < known.until <= now

@@ -1,6 +1,7 @@
 """The proxy core (RFC 3261 §16): transaction user of everything that the gateway receives."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from sipgw.core.aliases import Aliases, Shown
@@ -22,9 +23,10 @@ from sipgw.core.health import Health
 from sipgw.core.meter import Meter
 from sipgw.core.probing import retry_after
 from sipgw.core.response_context import ResponseContext
-from sipgw.core.routing import Route, Router, Target
+from sipgw.core.route import Route, Target
+from sipgw.core.routing import Router
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import OURS, Flow, Hop, Log
+from sipgw.events import OURS, Flow, Hop, Listener, Log
 from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -52,7 +54,8 @@ class Proxy:
     `verbose` turns the informational log line of every dialog-forming request on. `first_response` is how many
     seconds a pool server has for its first answer before the next one is tried. `recurse` has the contacts of a 3xx
     tried instead of handed to the caller. `shown` says towards whom a certificate of ours is shown. `entrance` is None
-    where the network is trusted.
+    where the network is trusted. With several workers `own_listeners` are UDP addresses that are this worker's alone,
+    for what pools answer to; `pass_on` is offered each CANCEL and ACK whose INVITE is not here.
     """
 
     def __init__(
@@ -80,6 +83,8 @@ class Proxy:
         self._first_response = first_response
         # RFC 4320 §4.1 lets a server be silent on a non-INVITE until its sender has slowed down to T2
         self._first_sign = max(first_response, layer.trying_after + layer.values.t1)
+        self.own_listeners: list[Listener] = []
+        self.pass_on: Callable[[Request, Flow], bool] | None = None
         self._datagram_only: dict[tuple[str, int], float] = {}
         self._waiting: dict[Destination, list[ServerTransaction]] = {}
         self._waiting_count = 0
@@ -114,7 +119,8 @@ class Proxy:
         except MalformedMessage:
             limits = Limits(0, 0)
         if limits.hops == 0 or not route.in_dialog:
-            self.counters["ack_dropped"] += 1
+            if self.pass_on is None or not self.pass_on(ack, flow):
+                self.counters["ack_dropped"] += 1
             return
         target = route.groups[0][0]
         hop = target.hops[0]
@@ -194,8 +200,10 @@ class Proxy:
         """Send one copy of a request to the hop that its branch has come to (§16.6)."""
         hop, target = branch.hop, branch.target
         key = self.layer.new_branch() + context.loop_mark
-        sent_by = self.sent_by(hop)
+        own = self._own_way(hop, target) if self.own_listeners else None
+        sent_by = self.sent_by(own or hop)
         copy, to = self._copy(request, source, target, hop, via_line(hop.transport, sent_by, key), context)
+        to = own or to
         data = self.layer.encoded(copy, to)
         if len(data) > LARGE and hop.transport == "UDP" and self._takes_stream(hop, now):
             branch.detour(Hop("TCP", hop.host, hop.port))
@@ -206,6 +214,15 @@ class Proxy:
         elif self.health.troubled and self.gave_up_on(hop):
             branch.hurried, give_up_after = True, self._first_sign
         return self.layer.send_request(context, copy, key, to, now, give_up_after, data, sent_by)
+
+    def _own_way(self, hop: Flow | Hop, target: Target) -> Flow | None:
+        """To a pool's server by datagram from an address of this worker's own, where the answer comes back to. Clients
+        are sent datagrams from where they send theirs to: by no other way do these pass a NAT."""
+        if hop.transport != "UDP" or isinstance(hop, Flow) or not (target.pool or target.member_of):
+            return None
+        same = (listener for listener in self.own_listeners if (":" in listener.host) == (":" in hop.host))
+        listener = next(same, None)
+        return Flow("UDP", hop.host, hop.port, listener) if listener is not None else None
 
     def _forward_unanswered(self, context: ResponseContext, transaction: ServerTransaction, now: float) -> None:
         """BENOTIFY gets no response ([MS-SIP] §3.6): sent once, and copies that come later are absorbed."""
@@ -276,6 +293,9 @@ class Proxy:
         """§16.10: answered here, then carried to every branch. With nothing to cancel 481: we hold state for every
         INVITE that we forward, so one that we do not know was never ours to forward either."""
         invite = self.layer.find_cancelled(transaction.request)
+        if invite is None and self.pass_on is not None and self.pass_on(transaction.request, transaction.flow):
+            self.layer.forget_server(transaction)
+            return
         if invite is None or not self._may_cancel(transaction, invite, now):
             self.answer(transaction, 481, now)
             return

@@ -2,6 +2,9 @@
 
 Bindings change in memory at once, so that the next request sees them; the 200 waits until they are durable (a client
 that was told yes is still signed in after a crash). When the store fails the change is taken back and 500 is sent.
+
+Where several workers share the registrations, they change when they are durable, in the order in which they are made so
+for all; what was planned against registrations that had changed by then is planned anew.
 """
 
 from dataclasses import dataclass
@@ -9,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from sipgw.core.failures import NO_USER, NOT_YOUR_URI
 from sipgw.core.location import Binding, LocationService
+from sipgw.core.ownership import STALE
 from sipgw.core.registrar import EXTENSIONS, Change, Registrar
 from sipgw.core.validation import Refused, check_require
 from sipgw.events import Log, Persist
 from sipgw.frontend import signin
 from sipgw.frontend.deregistration import Deregistration
 from sipgw.message.build import response_to
-from sipgw.message.errors import MalformedUri
+from sipgw.message.errors import MalformedMessage, MalformedUri
 from sipgw.message.message import Request
 from sipgw.message.uri import SipUri, parse_uri
 from sipgw.message.values import parse_name_addr
@@ -26,20 +30,23 @@ if TYPE_CHECKING:
     from sipgw.core.proxy import Proxy
 
 MAX_PARKED = 10_000  # REGISTERs waiting for the store; one more is answered 503
+MAX_PLANS = 10  # times that one is planned before it is given up: each time another one of the same user came first
 
 
 @dataclass(slots=True)
 class _Parked:
-    """A REGISTER that waits for the store: `tag` will be that of its answer, `expiries` are the removed bindings'."""
+    """A REGISTER that waits for the store: `tag` will be that of its answer, `expiries` are the removed bindings'.
+    `plans` is how often it was planned."""
 
     transaction: ServerTransaction
     change: Change
     expiries: list[float]
     tag: str
+    plans: int = 1
 
 
 class Registration:
-    """`granting` is what the 200 says beside the bindings."""
+    """`granting` is what the 200 says beside the bindings. `shared` tells that other workers change them too."""
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Registration:
         self._domains = domains
         self._granting = granting
         self._deregistration = Deregistration(proxy)
+        self.shared = False
         self._parked: dict[int, _Parked] = {}
         self._serial = 0
 
@@ -102,15 +110,16 @@ class Registration:
         valid = uri.host in self._domains and (uri.host == asked or asked not in self._domains)
         return uri if valid and uri.user is not None else None
 
-    def _register(self, transaction: ServerTransaction, aor: str, now: float) -> None:
+    def _register(self, transaction: ServerTransaction, aor: str, now: float, plans: int = 1) -> None:
         if len(self._parked) >= MAX_PARKED:
             raise Refused(503, "the store does not keep up", ("Retry-After: 10",))
         tag = self._proxy.layer.new_tag()
         trusted = "path" in transaction.request.index and self._proxy.router.trusts(transaction.flow)
         change = self._registrar.plan(transaction.request, aor, transaction.flow, now, tag=tag, trusted=trusted)
-        parked = _Parked(transaction, change, [binding.expires_at for binding in change.removed], tag)
+        parked = _Parked(transaction, change, [binding.expires_at for binding in change.removed], tag, plans)
         if change.added or change.removed:
-            self._registrar.apply(change)
+            if not self.shared:
+                self._registrar.apply(change)
             transaction.watch(now)
             self._park(parked)
         else:
@@ -121,23 +130,47 @@ class Registration:
         self._parked[self._serial] = parked
         puts = [binding.row() for binding in parked.change.added]
         deletes = [binding.key for binding in parked.change.removed]
-        self._proxy.layer.out.append(Persist(self._serial, puts, deletes))
+        change = parked.change
+        self._proxy.layer.out.append(Persist(self._serial, puts, deletes, change.added, change.aor))
 
     def persisted(self, key: int, error: str | None, now: float) -> None:
         """The store has committed, or failed with `error`. Keys that are not ours (expiries) are passed over."""
         parked = self._parked.pop(key, None)
         if parked is None:
             return
+        if self.shared and not self._settle_shared(parked, error, now):
+            return
         if error is None:
             self._accept(parked, now)
             return
         change = parked.change
-        for binding in change.removed:  # while it was out of the location service nobody told it of its connection
-            if binding.flow is not None and binding.flow.cid not in self._proxy.layer.flows:
-                binding.flow = None
-        self._registrar.undo(change, parked.expiries)
+        self._drop_lost_flows(change.removed)
+        if not self.shared:
+            self._registrar.undo(change, parked.expiries)
         self._proxy.layer.out.append(Log("error", "registration not stored", {"aor": change.aor, "error": error}))
         self._proxy.answer(parked.transaction, 500, now, ("Retry-After: 10",))
+
+    def _settle_shared(self, parked: _Parked, error: str | None, now: float) -> bool:
+        """Make the change, or plan it anew; False when there is nothing to answer yet."""
+        if error is None:
+            self._drop_lost_flows(parked.change.added)
+            self._registrar.apply(parked.change)
+        elif error == STALE and parked.plans < MAX_PLANS:
+            self._plan_anew(parked, now)
+            return False
+        return True
+
+    def _plan_anew(self, parked: _Parked, now: float) -> None:
+        try:
+            self._register(parked.transaction, parked.change.aor, now, parked.plans + 1)
+        except (MalformedMessage, Refused) as refusal:
+            self._proxy.refuse(parked.transaction, refusal, now)
+
+    def _drop_lost_flows(self, bindings: list[Binding]) -> None:
+        """While they were out of the location service nobody told them of their connections."""
+        for binding in bindings:
+            if binding.flow is not None and binding.flow.cid not in self._proxy.layer.flows:
+                binding.flow = None
 
     def _accept(self, parked: _Parked, now: float) -> None:
         transaction, change = parked.transaction, parked.change

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from sipgw import __version__
+from sipgw.build import kind
 from sipgw.config import ConfigError, ListenAddress, Log, load_config
 from sipgw.management.lazy import LazyGroup
 from sipgw.management.login import login_options, read_login
@@ -89,7 +90,7 @@ def run(program: Coroutine[Any, Any, int]) -> int:
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sipgw")
+@click.version_option(__version__, prog_name="sipgw", message=f"%(prog)s, version %(version)s, {kind()}")
 def commands() -> None:
     """A SIP front door for legacy Group Chat clients."""
 
@@ -100,12 +101,25 @@ def serve(config_path: Path | None) -> int:
     """Run the gateway."""
     config = load_config(config_path)
     from sipgw.management.explain_live import explain_live
-    from sipgw.server.app import serve as run_gateway
     from sipgw.server.log_file import OUTPUT
+    from sipgw.server.serving import serve as run_gateway
 
     OUTPUT.set_up(config.log)
 
     return run(run_gateway(config, explain_live))
+
+
+@commands.command(hidden=True)
+@click.argument("number", type=int)
+@click.argument("link", type=int)
+@click.argument("sockets", type=int)
+def worker(number: int, link: int, sockets: int) -> int:
+    """A process that a gateway starts to share the work with others: NUMBER shows which one it is, LINK and SOCKETS are
+    what was left open for it."""
+    from sipgw.management.explain_live import explain_live
+    from sipgw.server.workers.worker_app import run_worker
+
+    return run(run_worker(link, sockets, explain_live))
 
 
 @commands.group(cls=LazyGroup, lazy=POOL_DATA, invoke_without_command=True)

@@ -18,8 +18,8 @@ from sipgw.management.locate import Asker, destinations, locate
 from sipgw.management.probes import Grade, Verdict
 from sipgw.message.values import host_port
 from sipgw.registry import Pool
-from sipgw.server.app import engine_settings
 from sipgw.server.certificates import WARN_AHEAD
+from sipgw.server.settings import engine_settings
 from sipgw.server.tls import TlsContexts, TlsError, certified_names, proves, tls_settings
 from sipgw.server.tls_reasons import reason_of
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from sipgw.config import Config, ListenAddress
+from sipgw.server.ears import bind
 from sipgw.server.running import Running
-from sipgw.server.shell import bind
 from sipgw.server.store import Store, StoreError
 
 Grade = Literal["ok", "note", "FAIL"]

@@ -67,6 +67,12 @@ def get_logger() -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, structlog.get_logger().bind())
 
 
+def silent_logger() -> FilteringBoundLogger:
+    """Writes nothing."""
+    wrapper = structlog.make_filtering_bound_logger(50)
+    return cast(FilteringBoundLogger, structlog.wrap_logger(None, wrapper_class=wrapper).bind())
+
+
 def level_enabled(level: str) -> bool:
     """Whether a call at this level would write anything."""
     return LEVELS[level] >= _threshold

@@ -5,7 +5,7 @@ while it is configured.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from prometheus_client import Metric
@@ -17,6 +17,7 @@ from prometheus_client.core import (
 )
 
 from sipgw.core.meter import BOUNDS, OTHER, Durations, Meter
+from sipgw.observability.shares import WorkerReading
 
 _ENDPOINT = "endpoint "  # how `Route.matched` names one
 _UNAVAILABLE = (408, 480)  # of the class 4xx, but nobody has said no
@@ -45,7 +46,8 @@ class CertificateReading(NamedTuple):
 class Readings:
     """All that is shown. `since` and `reloaded` in seconds since 1970; `responses` are counts with the status as index;
     `events` counts by name, of the core and of the shell; `endpoints` by whether they are declared; `addresses` and
-    `pools` are those that may be labels. `sizes`, `queues` and `limits` are numbers by name."""
+    `pools` are those that may be labels. `sizes`, `queues` and `limits` are numbers by name. `workers` are by number,
+    none where one process does everything; `restarts` is how often one had to be started again."""
 
     version: str
     since: float
@@ -67,6 +69,8 @@ class Readings:
     certificates: Sequence[CertificateReading]
     sign_in: Mapping[str, int]
     lag: Durations
+    workers: Mapping[int, WorkerReading] = field(default_factory=dict)
+    restarts: int = 0
 
 
 def result_of(status: int) -> str:
@@ -85,6 +89,7 @@ def families(readings: Readings) -> Iterator[Metric]:
     yield from _sizes(readings)
     yield from _pools(readings)
     yield from _sign_in(readings)
+    yield from _workers(readings)
 
 
 def _about(readings: Readings) -> Iterator[Metric]:
@@ -222,3 +227,17 @@ def _sign_in(readings: Readings) -> Iterator[Metric]:
     locks = [(what, events.get(f"locked_{what}", 0)) for what in ("account", "source")]
     yield _counter("sipgw_lockouts", "Accounts and sources locked after too many failures.", "of", locks)
     yield _gauge("sipgw_sign_in_entries", "What sign-in keeps in mind.", "kind", sorted(readings.sign_in.items()))
+
+
+def _workers(readings: Readings) -> Iterator[Metric]:
+    workers = readings.workers
+    yield GaugeMetricFamily("sipgw_workers", "Processes that share the work.", max(1, len(workers)))
+    yield CounterMetricFamily("sipgw_worker_restarts", "Workers that ended and were started again.", readings.restarts)
+    cpu = CounterMetricFamily("sipgw_worker_cpu_seconds", "Processor time of a worker.", labels=("worker",))
+    for number, one in workers.items():
+        cpu.add_metric((str(number),), one.cpu)
+    yield cpu
+    connections = [(str(number), one.connections) for number, one in workers.items()]
+    yield _gauge("sipgw_worker_connections", "Stream connections that a worker holds.", "worker", connections)
+    transactions = [(str(number), one.transactions) for number, one in workers.items()]
+    yield _gauge("sipgw_worker_transactions", "Server transactions of a worker.", "worker", transactions)

@@ -17,6 +17,7 @@ from sipgw.events import Flow, Log, Output, Send
 BURST = 4096  # messages that may come at once and are all taken
 AT_ONCE, SENT_AT_ONCE = 256, 64  # messages that are sorted in one go, and when each is sent on: about a millisecond
 FIRST, LAST = 40, 160  # turns of a call that are kept: how it began, and what came last
+NUMBERED = 64  # rings whose serial numbers can be told apart
 BACKGROUND = 50  # calls that begin with OPTIONS, which are probes: they must not drive the others out
 OVERHEAD = 400  # bytes that a turn takes beside its messages
 _FAST = b"\r\nCall-ID: "
@@ -95,7 +96,8 @@ class TraceRing:
     """Is called with every message that comes in and every output; `settle` sorts what has come since.
 
     `sink`, if set, gets every turn as it is sorted. `evicted` counts calls that had to go, `missed` turns that were not
-    taken because there were too many.
+    taken because there were too many. `numbered`, if set, is what tells our serial numbers from those of others who
+    sort calls too: then they also tell the order between all of them.
     """
 
     def __init__(self, settings: TraceSettings) -> None:
@@ -109,6 +111,8 @@ class TraceRing:
         self._credit = 0.0
         self._paid_until = float("-inf")
         self._missed_before = 0
+        self.numbered: int | None = None
+        self._now = 0.0
 
     def __call__(self, now: float, data: bytes, flow: Flow | None, outputs: list[Output]) -> None:
         if self._room:
@@ -126,6 +130,7 @@ class TraceRing:
 
     def settle(self, now: float) -> None:
         """Sort some of what has come, and see how much more may."""
+        self._now = now
         pending = self._pending
         for _ in range(min(len(pending), AT_ONCE if self.sink is None else SENT_AT_ONCE)):
             self._sort(pending.popleft())
@@ -189,11 +194,20 @@ class TraceRing:
             call.incomplete = True
             if not self._pending:
                 self._missed_before = self.missed
-        self.serial += 1
+        self.serial = self._next_serial()
         call.serial = self.serial
         self.size += call.add(turn, size)
         if self.size > self.settings.size or len(calls) > self.settings.calls or calls is self.background:
             self._evict()
+
+    def _next_serial(self) -> int:
+        if self.numbered is None:
+            return self.serial + 1
+        return max(self.serial + NUMBERED, self.stamp())
+
+    def stamp(self) -> int:
+        """A serial number that none before this moment is above, of all that are numbered."""
+        return int(self._now * 1e6) * NUMBERED + (self.numbered or 0)
 
     def _evict(self) -> None:
         calls, background, settings = self.calls, self.background, self.settings

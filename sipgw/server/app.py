@@ -1,23 +1,17 @@
-"""`sipgw serve`: configuration to engine, store and shell, and a clean end."""
+"""A gateway in one process: configuration to engine, store and shell, and a clean end."""
 
 import asyncio
-import gc
 import os
-import signal
+import socket
 import time
 from collections.abc import Callable
-from random import SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
 
 from sipgw.config import Config, ConfigError
-from sipgw.core.admission import Rates
-from sipgw.core.aliases import Shown
-from sipgw.core.health import HealthSettings
-from sipgw.core.location import ROW
-from sipgw.core.registrar import RegistrarSettings
-from sipgw.engine import Engine, EngineSettings
+from sipgw.engine import Engine
 from sipgw.events import Listener, Persist
-from sipgw.locating import Reach
 from sipgw.observability.log import get_logger
 from sipgw.registry import Registry
 from sipgw.registry.pool_state import active_servers, inactive_servers
@@ -25,27 +19,29 @@ from sipgw.server.admin.config_changes import values_changed
 from sipgw.server.admin.lag import LoopLag
 from sipgw.server.audit import Actor, audited
 from sipgw.server.certificates import CertificateWatch
+from sipgw.server.chance import Chance
+from sipgw.server.ears import Ears, bind
 from sipgw.server.log_file import OUTPUT
 from sipgw.server.reload import again
 from sipgw.server.running import RunningFile
-from sipgw.server.service_manager import ServiceManager
-from sipgw.server.shell import Ears, Shell, ShellLimits, Tracer, bind
+from sipgw.server.settings import engine_settings, shell_limits, shifted
+from sipgw.server.shell import Shell, Tracer
 from sipgw.server.sign_in import SignIn
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError
 from sipgw.server.tls import TlsContexts, TlsError, tls_settings
 from sipgw.server.tracing import Tracing, each_message
-from sipgw.transaction.timers import TimerValues
 
 if TYPE_CHECKING:
+    from sipgw.observability.metrics import Readings
     from sipgw.server.admin.access import Access
+    from sipgw.server.admin.call_models import CallPage, CallsQuery
     from sipgw.server.admin.explaining import Explain
     from sipgw.server.admin.server import AdminServer
 
 BY_SIGNAL = Actor("signal", "SIGHUP")
 DRAIN, DRAIN_STEP = 5.0, 0.05  # seconds that transactions get to finish after SIGTERM, and between looks
 FILES_POLL = 0.5  # seconds between looks for endpoints changed by the command line, and for new certificates
-_EXPIRES_AT = ROW.index("expires_at")
 
 
 class GatewayApp:
@@ -55,13 +51,16 @@ class GatewayApp:
     or the configuration. `since` and `reloaded`, when the configuration was last read, are times of the wall clock.
     """
 
+    number = -1  # of a worker
+
     def __init__(self, config: Config, trace: Tracer | None = None, explain: "Explain | None" = None) -> None:
         self._config = config
         self._tracer = trace
-        self._log = get_logger()
+        self._log = self._own_log()
         self._seen = 0
         self._poller: asyncio.Task[None] | None = None
         self._running = RunningFile(config.store.path)
+        self.pid = os.getpid()
         self.registry: Registry = config.registry()
         self.listeners: list[Listener] = []
         self.engine: Engine
@@ -94,14 +93,13 @@ class GatewayApp:
     async def start(self) -> None:
         """Open the store, bind, listen. Raises OSError or StoreError with a text for the operator."""
         config = self._config
-        self.store = Store.open(config.store.path)
+        self.store = self._open_store()
         ears: list[Ears] = []
         try:
-            addresses = [(item.transport, item.host, item.port) for item in config.gateway.listen]
-            ears = bind(addresses, config.gateway.fqdn)
-            self.listeners = _listeners(ears)
+            ears = self._bind()
+            self.listeners = _listeners(ears)[: len(config.gateway.listen)]
             self._tls = TlsContexts(tls_settings(config))
-            access = _access(config)
+            access = access_of(config)
             self.engine = self._build_engine()
             await self._use_sign_in(await self._read_users(config))
             self.shell = self._build_shell()
@@ -110,7 +108,7 @@ class GatewayApp:
                 ear.sock.close()
             self.store.close()
             raise
-        self.tracing = Tracing(config, self.shell.counters)
+        self.tracing = Tracing(config, self.shell.counters, self.number if self.number >= 0 else None)
         self._use_tracing()
         await self.shell.start(ears)
         self.shell.run(lambda now: self.shell.perform(self.engine.start_probing(now)), self.engine.outputs)
@@ -119,12 +117,57 @@ class GatewayApp:
         self.lag = LoopLag()
         self._start_admin(access)
 
+    # what a worker does in another way
+
+    def _open_store(self) -> Store:
+        return Store.open(self._config.store.path)
+
+    def _bind(self) -> list[Ears]:
+        """The addresses of the configuration, in their order. Raises OSError."""
+        gateway = self._config.gateway
+        return bind([(item.transport, item.host, item.port) for item in gateway.listen], gateway.fqdn)
+
+    def _own_log(self) -> FilteringBoundLogger:
+        """For what happens to the gateway and no message."""
+        return get_logger()
+
+    def _first_cid(self) -> int | None:
+        """What ids of connections count up from; None for any."""
+        return None
+
+    def _engine_listeners(self, listeners: list[Listener]) -> list[Listener]:
+        """Where the engine hears and is known by."""
+        return listeners
+
+    def _tell_running(self, now: float) -> None:
+        """Keep what commands of this machine want to know in step."""
+        self._running.look(self._config, self.listeners, self.engine.health, now)
+
+    async def followed(self) -> None:
+        """Take over what has been changed in the store just now; when it returns it is in effect."""
+        self.follow_store()
+
+    async def all_readings(self, readings: "Readings") -> "Readings":
+        """Those of this process, with what others have counted that share the work."""
+        return readings
+
+    async def all_calls(self, query: "CallsQuery") -> "CallPage":
+        """A page of the calls that were traced, by all that share the work."""
+        from sipgw.server.admin.calls import page_of
+
+        return await page_of(self.tracing, query)
+
+    # starting
+
     def _start_admin(self, access: "Access") -> None:
+        self._serve_admin(access, None)
+
+    def _serve_admin(self, access: "Access", sock: socket.socket | None) -> None:
         """Calls go before administration: where its address cannot be had, they are taken all the same."""
         from sipgw.server.admin.server import AdminServer
 
         try:
-            self.admin = AdminServer(self, access)
+            self.admin = AdminServer(self, access, sock)
         except OSError as error:
             advice = "free it or change admin.listen; a reload tries again"
             self._log.error("no admin API", reason=f"{error.strerror}; {advice}")
@@ -134,9 +177,9 @@ class GatewayApp:
     def _build_engine(self) -> Engine:
         self._seen = self.store.data_version()  # before the endpoints are read, so that no change is missed
         self._take_stored(self.registry)
-        offset = _clock_offset()
+        offset = clock_offset()
         settings = engine_settings(self._config, self.store.secret(), offset)
-        engine = Engine(settings, self.registry, self.listeners, SystemRandom())
+        engine = Engine(settings, self.registry, self._engine_listeners(self.listeners), Chance())
         engine.load_bindings(shifted(row, -offset) for row in self.store.load_bindings(time.time()))
         return engine
 
@@ -149,7 +192,7 @@ class GatewayApp:
         if not config.auth.schemes:
             return None
         lockout = self._sign_in.lockout if self._sign_in is not None else None
-        sign_in = SignIn(config, self._log, self.engine.counters, _clock_offset(), lockout)
+        sign_in = SignIn(config, self._log, self.engine.counters, clock_offset(), lockout)
         await sign_in.users.start()
         return sign_in
 
@@ -165,8 +208,9 @@ class GatewayApp:
             self.engine,
             limits=shell_limits(config),
             tls=self._tls,
-            log=self._log,
+            log=get_logger(),
             persist=self._write,
+            first_cid=self._first_cid(),
         )
 
     def _use_tracing(self) -> None:
@@ -174,7 +218,7 @@ class GatewayApp:
         self.shell.trace = self.tracing.tap if self._tracer is None else each_message(self._tracer)
 
     def _write(self, persist: Persist, done: Callable[[str | None], None]) -> None:
-        offset = _clock_offset()
+        offset = clock_offset()
         rows = [shifted(row, offset) for row in persist.puts]
 
         def written(error: Exception | None) -> None:
@@ -189,7 +233,7 @@ class GatewayApp:
             self._watch.look(now)
             if self._sign_in is not None:
                 self._sign_in.users.look()
-            self._running.look(self._config, self.listeners, self.engine.health, now)
+            self._tell_running(now)
             await asyncio.sleep(FILES_POLL)
             self.follow_store()
 
@@ -234,7 +278,16 @@ class GatewayApp:
     async def _reload(self) -> None:
         """Raises ConfigError; then nothing has changed."""
         config = again(self._config)
-        access = _access(config)
+
+        def bound() -> list[Ears]:
+            added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
+            return bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
+
+        await self._go_by(config, bound)
+
+    async def _go_by(self, config: Config, bound: Callable[[], list[Ears]]) -> None:
+        """Another configuration; `bound` gives the addresses that are new in it. Raises ConfigError as above."""
+        access = access_of(config)
         OUTPUT.check(config.log)
         try:
             tls = TlsContexts(tls_settings(config))
@@ -242,8 +295,7 @@ class GatewayApp:
         except (TlsError, OSError) as error:
             raise ConfigError([f"{self._config.source}: {error}"]) from None
         try:
-            added = [item for item in config.gateway.listen if item not in self._config.gateway.listen]
-            ears = bind([(item.transport, item.host, item.port) for item in added], config.gateway.fqdn)
+            ears = bound()
         except OSError as error:
             if sign_in is not None:
                 await sign_in.users.close()
@@ -266,9 +318,9 @@ class GatewayApp:
         self._take_stored(registry)
         await self.shell.listen(ears)
         self.shell.limits = shell_limits(config)
-        settings = engine_settings(config, self.store.secret(), _clock_offset())
+        settings = engine_settings(config, self.store.secret(), clock_offset())
         now = asyncio.get_running_loop().time()
-        self.shell.perform(self.engine.reconfigure(settings, registry, listeners, now))
+        self.shell.perform(self.engine.reconfigure(settings, registry, self._engine_listeners(listeners), now))
         await self._use_sign_in(sign_in)
         self.shell.batch_done()
         self.shell.unlisten(gone)
@@ -276,7 +328,8 @@ class GatewayApp:
         self.tracing.reconfigure(config)
         self._use_tracing()
         OUTPUT.set_up(config.log)
-        self._log = self.shell.log = self._watch.log = get_logger()
+        self.shell.log = get_logger()
+        self._log = self._watch.log = self._own_log()
 
     async def drain(self) -> None:
         """Take nothing new, let transactions that wait for an answer finish, within a bound."""
@@ -288,6 +341,25 @@ class GatewayApp:
             if not self.engine.layer.waiting or loop.time() > end:
                 return
             await asyncio.sleep(DRAIN_STEP)
+
+    def reopen_log(self) -> None:
+        """After the file was moved away."""
+        OUTPUT.reopen()
+
+    def problems(self) -> list[str]:
+        """What is configured or stored and of no use, a line each."""
+        return self.registry.problems()
+
+    def status(self) -> str:
+        """How things are, in a line."""
+        sizes = self.engine.sizes()
+        state = f"{sizes.connections} connections, {sizes.server_transactions} transactions"
+        return f"{sizes.bindings} registrations, {state}"
+
+    async def stop(self) -> None:
+        """End well."""
+        await self.drain()
+        await self.close()
 
     async def close(self) -> None:
         if self.admin is not None:
@@ -304,11 +376,11 @@ class GatewayApp:
         self.store.close()
 
 
-def _access(config: Config) -> "Access":
+def access_of(config: Config) -> "Access":
     """Who may use the admin API. Raises ConfigError."""
-    from sipgw.server.admin.access import access_of
+    from sipgw.server.admin import access
 
-    return access_of(config)
+    return access.access_of(config)
 
 
 def _state(registry: Registry, fqdn: str) -> dict[str, str]:
@@ -323,148 +395,6 @@ def _listeners(ears: list[Ears]) -> list[Listener]:
     return [ear.listener for ear in ears]
 
 
-def shell_limits(config: Config) -> ShellLimits:
-    """What the shell needs of a configuration."""
-    return ShellLimits(
-        max_head=config.limits.max_header_bytes,
-        max_body=config.limits.max_body_bytes,
-        max_connections=config.limits.max_connections,
-        max_per_peer=config.limits.max_connections_per_peer,
-        idle=config.timers.idle,
-        connect_timeout=config.timers.connect,
-        max_delay=config.limits.max_delay,
-    )
-
-
-def engine_settings(config: Config, secret: bytes, wall_offset: float | None = None) -> EngineSettings:
-    """What the engine needs of a configuration."""
-    timers = config.timers
-    return EngineSettings(
-        fqdn=config.gateway.fqdn,
-        domains=frozenset(domain.lower() for domain in config.gateway.domains),
-        secret=secret,
-        trusted=config.gateway.trusted_networks,
-        trusted_names=frozenset(config.gateway.trusted_names),
-        shown=_shown(config),
-        timers=TimerValues(timers.t1, timers.t2, timers.t4, timers.timer_c),
-        registrar=RegistrarSettings(
-            config.registrar.default_expires,
-            config.registrar.min_expires,
-            config.registrar.max_expires,
-            config.limits.max_bindings_per_user,
-            config.registrar.service_route,
-        ),
-        max_transactions=config.limits.max_transactions,
-        max_headers=config.limits.max_headers,
-        max_body=config.limits.max_body_bytes,
-        max_bindings=config.limits.max_bindings,
-        first_response=timers.first_response,
-        rates=Rates(config.limits.max_requests_per_source, config.limits.max_requests_per_user, config.limits.ban),
-        health=HealthSettings(config.health.interval, config.health.rise, config.health.fall),
-        reach=_reach(config),
-        recurse=config.gateway.recurse_redirects,
-        verbose=config.log.level in ("debug", "info"),
-        wall_offset=wall_offset,
-        realm=config.gateway.domains[0],
-    )
-
-
-def _shown(config: Config) -> Shown:
-    """To whom we show a certificate when they ask for one."""
-    pools = frozenset(fqdn for fqdn, files in config.pool_tls.items() if files.certificate is not None)
-    return Shown(config.tls.certificate is not None, pools)
-
-
-def _reach(config: Config) -> Reach:
-    """What a name may lead to: TLS where a CA can be held against it, UDP for families that we listen on."""
-    transports = ("TLS", "TCP", "UDP") if tls_settings(config).authorities else ("TCP", "UDP")
-    ipv6 = any(":" in item.host for item in config.gateway.listen)
-    return Reach(transports, ("AAAA", "A") if ipv6 else ("A",))
-
-
-def _clock_offset() -> float:
+def clock_offset() -> float:
     """What to add to the loop's clock for the time of day."""
     return time.time() - asyncio.get_running_loop().time()
-
-
-def shifted(row: tuple[Any, ...], seconds: float) -> tuple[Any, ...]:
-    """A stored registration with its time by another clock."""
-    values = list(row)
-    values[_EXPIRES_AT] += seconds
-    return tuple(values)
-
-
-def _calm_collector() -> None:
-    """Transactions are freed by their reference counts; looking through thousands of live ones for cycles that are not
-    there costs a quarter of a call and pauses of tens of milliseconds. So it is done seldom, and not over the program.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 1_000, 1_000)
-
-
-Wishes = asyncio.Queue[bool]  # True to reload, False to end
-
-
-def _take_signals() -> Wishes:
-    wishes: Wishes = asyncio.Queue()  # no longer than signals come, and the kernel merges those
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, wishes.put_nowait, number == signal.SIGHUP)
-    loop.add_signal_handler(signal.SIGUSR1, OUTPUT.reopen)
-    return wishes
-
-
-async def _until_stopped(app: GatewayApp, wishes: Wishes, service: ServiceManager) -> None:
-    """Wait for SIGTERM or SIGINT; SIGHUP reloads meanwhile, one after the other."""
-    while await wishes.get():
-        service.reloading()
-        problems = await app.reload()
-        for problem in problems:
-            get_logger().error("not reloaded", reason=problem)
-        if not problems:
-            get_logger().info("reloaded", addresses=" ".join(str(listener) for listener in app.listeners))
-        service.ready(_status(app) if not problems else f"not reloaded: {problems[0]}")
-
-
-def _status(app: GatewayApp) -> str:
-    """How things are, in a line."""
-    sizes = app.engine.sizes()
-    return f"{sizes.bindings} registrations, {sizes.connections} connections, {sizes.server_transactions} transactions"
-
-
-async def serve(config: Config, explain: "Explain | None" = None) -> int:
-    """Run until SIGTERM or SIGINT. Returns the exit status."""
-    app = GatewayApp(config, explain=explain)
-    log = get_logger()
-    wishes = _take_signals()  # before anybody can know that we run
-    try:
-        await app.start()
-    except ConfigError as error:
-        for problem in error.problems:
-            log.error("cannot start", reason=problem)
-        return 1
-    except (OSError, StoreError) as error:  # ssl.SSLError is an OSError
-        log.error("cannot start", reason=str(error))
-        return 1
-    _calm_collector()
-    for problem in app.registry.problems():
-        log.warning("endpoint not usable", reason=problem)
-    log.info(
-        "listening",
-        addresses=" ".join(str(listener) for listener in app.listeners),
-        fqdn=config.gateway.fqdn,
-        pid=os.getpid(),
-    )
-    service = ServiceManager()
-    service.ready(_status(app))
-    telling = asyncio.get_running_loop().create_task(service.keep(lambda: _status(app)))
-    await _until_stopped(app, wishes, service)
-    telling.cancel()
-    service.stopping("finishing calls under way")
-    log = get_logger()
-    log.info("draining")
-    await app.drain()
-    await app.close()
-    log.info("stopped")
-    return 0

@@ -19,7 +19,8 @@ from sipgw.groupchat.element import Element
 from sipgw.groupchat.payload import timestamp
 from sipgw.options import ClientOptions
 from sipgw.server import kerberos_client as kerberos
-from sipgw.server.shell import Shell, Tracer, bind
+from sipgw.server.ears import bind
+from sipgw.server.shell import Shell, Tracer
 from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.server.tracing import each_message
 from sipgw.transaction.timers import TimerValues

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from sipgw.auth.mechanism import Session
 from sipgw.auth.sipae_client import SignInError
-from sipgw.server.kerberos import verified
+from sipgw.server.kerberos import reason_of, verified
 
 if TYPE_CHECKING:
     import gssapi
@@ -21,11 +21,11 @@ class TicketInitiator:
     def step(self, token: bytes, now: float) -> bytes:
         import gssapi
 
-        try:
-            reply = self._context.step(token or None)
+        try:  # around both: what is wrong may show only at the next use of the context
+            reply, complete = self._context.step(token or None), self._context.complete
         except gssapi.raw.misc.GSSError as error:
-            raise SignInError(f"no Kerberos ticket: {error}") from None
-        if self._context.complete and self.session is None:
+            raise SignInError(f"no Kerberos ticket: {reason_of(error)}") from None
+        if complete and self.session is None:
             self.session = _Ticket(self._context)
         return reply or b""
 
@@ -47,10 +47,11 @@ def begin(targetname: str) -> TicketInitiator:
         raise SignInError("Kerberos needs the extra kerberos: pip install 'sipgw[kerberos]'")
     import gssapi
 
-    service, _, host = targetname.partition("/")
-    name = gssapi.Name(f"{service}@{host}", gssapi.NameType.hostbased_service)
     flags = gssapi.RequirementFlag.integrity  # no mutual authentication: everything that comes is signed anyway
     try:
-        return TicketInitiator(gssapi.SecurityContext(name=name, usage="initiate", flags=flags))
+        # the principal as it stands, as legacy clients have it: as a service's name GSSAPI would look it up in DNS
+        name = gssapi.Name(targetname, gssapi.NameType.kerberos_principal)
+        mech = gssapi.MechType.kerberos
+        return TicketInitiator(gssapi.SecurityContext(name=name, usage="initiate", flags=flags, mech=mech))
     except gssapi.raw.misc.GSSError as error:
-        raise SignInError(f"no Kerberos ticket: {error}") from None
+        raise SignInError(f"no Kerberos ticket: {reason_of(error)}") from None

@@ -29,9 +29,10 @@ from sipgw.groupchat.rooms import RoomsError
 from sipgw.observability.log import get_logger
 from sipgw.options import LookupOptions
 from sipgw.registry import Server
+from sipgw.server.ears import Ears, bind
 from sipgw.server.pool_app import keep, read_rooms
 from sipgw.server.room_store import RoomStore, StoreError
-from sipgw.server.shell import Ears, Shell, bind
+from sipgw.server.shell import Shell
 from sipgw.server.tls import TlsContexts, TlsSettings
 
 SIGN_OUT = 3.0  # seconds for the Front End to answer the last REGISTERs

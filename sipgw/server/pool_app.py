@@ -18,8 +18,9 @@ from sipgw.groupchat.records import Record
 from sipgw.groupchat.rooms import Room, RoomsError, duplicates, parse_rooms, room_named
 from sipgw.observability.log import get_logger
 from sipgw.options import PoolOptions
+from sipgw.server.ears import bind
 from sipgw.server.room_store import RoomStore, StoreError
-from sipgw.server.shell import Shell, bind
+from sipgw.server.shell import Shell
 from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.transaction.timers import TimerValues
 

@@ -3,7 +3,13 @@
 from sipgw.config import Config, ConfigError, load_config
 
 # Both ends of them are elsewhere: in messages that come back, in a file that is open, in a socket of another program.
-FIXED = (("gateway", "fqdn"), ("gateway", "workers"), ("store", "path"), ("admin", "listen"))
+FIXED = (
+    ("gateway", "fqdn"),
+    ("gateway", "workers"),
+    ("gateway", "worker_port"),
+    ("store", "path"),
+    ("admin", "listen"),
+)
 _KEYS = {("store", "path"): "store.url"}
 
 

@@ -2,20 +2,19 @@
 
 import asyncio
 import os
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
+from sipgw.events import Close, Flow, HandOver, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
 from sipgw.locating import Answer
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.values import host_port
 from sipgw.server.connection import Connection, Prove
 from sipgw.server.connector import Connector, Key
-from sipgw.server.datagram import DatagramSocket, bind_datagram
+from sipgw.server.datagram import DatagramSocket, Put
+from sipgw.server.ears import Ears
 from sipgw.server.handshake import Arrivals, SecureListener
 from sipgw.server.resolver import Resolver
 from sipgw.server.tls import TlsContexts
@@ -63,12 +62,17 @@ class ShellLimits:
     max_delay: float = 0.1
 
 
-@dataclass(frozen=True)
-class Ears:
-    """A bound socket and the listener that it is."""
+class Peers(Protocol):
+    """The other workers, where there are any."""
 
-    listener: Listener
-    sock: socket.socket
+    def opened(self, flow: Flow) -> None: ...
+
+    def closed(self, flow: Flow, reason: str) -> None: ...
+
+    def send(self, send: Send, flow: Flow) -> bool:
+        """Over a connection that another worker holds; False where none does."""
+
+    def hand_over(self, output: HandOver) -> None: ...
 
 
 Tracer = Callable[[str, bytes, Flow | Hop], None]  # direction "in" or "out", message, peer
@@ -76,43 +80,11 @@ Tap = Callable[[float, bytes, Flow | None, list[Output]], None]  # what came, b"
 Persister = Callable[[Persist, Callable[[str | None], None]], None]
 
 
-def bind(addresses: list[tuple[str, str, int]], name: str) -> list[Ears]:
-    """Bind (transport, host, port) addresses; port 0 takes a free one. All or none. Raises OSError naming the address.
-
-    `name` stands in Via and Record-Route where an address is a wildcard or `name` is not empty.
-    """
-    ears: list[Ears] = []
-    for transport, host, port in addresses:
-        try:
-            sock = bind_datagram(host, port) if transport == "UDP" else _bind_stream(host, port)
-        except OSError as error:
-            for bound in ears:
-                bound.sock.close()
-            raise OSError(error.errno, f"{transport.lower()}:{host_port(host, port)}: {error.strerror}") from None
-        bound_port = sock.getsockname()[1]
-        ears.append(Ears(Listener(transport, host, bound_port, host_port(name or host, bound_port)), sock))
-    return ears
-
-
-def _bind_stream(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if ":" in host:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setblocking(False)
-        sock.bind((host, port))
-        sock.listen(1024)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
 class Shell:
     """Runs one machine. `resolver` answers Resolve outputs, by default from the system's name servers; `persist`
     performs Persist outputs, `log` takes Log outputs, `notify` Notices; `trace` sees every message that
-    comes, by the machine's clock, with what is decided."""
+    comes, by the machine's clock, with what is decided. `first_cid` is what the ids of connections count up from, by
+    default at random; `peers` are other workers."""
 
     def __init__(
         self,
@@ -125,6 +97,7 @@ class Shell:
         notify: Callable[[Notice], None] | None = None,
         trace: Tap | None = None,
         resolver: Resolver | None = None,
+        first_cid: int | None = None,
     ) -> None:
         self.machine = machine
         self.limits = limits or ShellLimits()
@@ -134,9 +107,10 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self.log = log
         self._persist = persist
-        self._notify = notify
+        self.notify = notify
         self.arrivals = Arrivals()
         self._datagrams: dict[Listener, DatagramSocket] = {}
+        self._any_datagram: list[DatagramSocket | None] = [None, None]  # the first for IPv4 and for IPv6
         self._servers: dict[Listener, asyncio.Server | SecureListener] = {}
         self._connections: dict[int, Connection] = {}
         self._per_peer: Counter[str] = Counter()
@@ -146,8 +120,11 @@ class Shell:
         self._late = 0
         self._behind = False
         self._resolving: set[asyncio.Task[None]] = set()
-        self._next_cid = int.from_bytes(os.urandom(4)) << 32  # never the same ids again, also after a restart
-        self._connector = Connector(self._outgoing, self._send_failed, self._flush, tls, self.limits.connect_timeout)
+        # never the same ids again, also after a restart
+        self._next_cid = first_cid if first_cid is not None else int.from_bytes(os.urandom(4)) << 32
+        self.peers: Peers | None = None
+        self._wrap: Callable[[Listener, Put], Put] | None = None
+        self._connector = Connector(self._outgoing, self.send_failed, self._flush, tls, self.limits.connect_timeout)
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
 
@@ -164,8 +141,23 @@ class Shell:
                 self._datagrams[ear.listener] = DatagramSocket(
                     ear.sock, ear.listener, self._datagram, self._burst_done, self.counters
                 )
+                if self._wrap is not None:
+                    sock = self._datagrams[ear.listener]
+                    sock.send = self._wrap(ear.listener, sock.send)
             else:
                 await self._serve(ear)
+        self._choose_datagram()
+
+    def _choose_datagram(self) -> None:
+        sockets = self._datagrams.items()
+        of_family = [[sock for known, sock in sockets if (":" in known.host) == ipv6] for ipv6 in (False, True)]
+        self._any_datagram = [next(iter(found), None) for found in of_family]
+
+    def put_before(self, wrap: Callable[[Listener, Put], Put]) -> None:
+        """Have datagrams sent by what `wrap` makes of the way in which they are sent now, at addresses to come too."""
+        self._wrap = wrap
+        for listener, sock in self._datagrams.items():
+            sock.send = wrap(listener, sock.send)
 
     def unlisten(self, listeners: list[Listener]) -> None:
         """Read and accept no longer at these addresses. Connections that were accepted there go on."""
@@ -175,6 +167,7 @@ class Shell:
                 server.close()
             if sock is not None:
                 sock.close()
+        self._choose_datagram()
 
     async def _serve(self, ear: Ears) -> None:
         if ear.listener.transport == "TLS":
@@ -195,7 +188,7 @@ class Shell:
     # what connections and sockets call
 
     def _datagram(self, data: bytes, flow: Flow) -> None:
-        if data[0:1] < b"A":  # no SIP message starts so
+        if not data or data[0] < 65:  # no SIP message starts with less than an A
             self._keep_alive(data, flow)
         else:
             self.received(data, flow)
@@ -218,6 +211,23 @@ class Shell:
             self.trace(now, data, flow, outputs)
         self._perform(outputs)
 
+    def handed(self, data: bytes, flow: Flow) -> None:
+        """What came to another worker, which has told of it, and is for this one."""
+        self.perform(self.machine.receive(data, flow, self._loop.time()))
+        self.batch_done()
+
+    def write(self, cid: int, data: bytes) -> bool:
+        """Over a connection that is held here, for another worker; False when it is gone."""
+        connection = self._connections.get(cid)
+        if connection is not None:
+            connection.write(data)
+        return connection is not None
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are held here."""
+        return len(self._connections)
+
     def broken(self, error: MalformedMessage, flow: Flow) -> None:
         self.counters["broken_streams"] += 1
         now = self._loop.time()
@@ -230,7 +240,10 @@ class Shell:
         """A burst of datagrams was read; `behind` is for how many seconds there have been more than could be taken."""
         if self._behind or behind > self.limits.max_delay:
             self._look_at_delay(self._loop.time())
-        self.batch_done()
+        if self._unflushed:
+            self._flush()
+        if self._timer is None:
+            self._arm()
 
     def _look_at_delay(self, now: float) -> None:
         """Tell the machine when it is too much and when no longer. Streams show it by how late timers run."""
@@ -270,6 +283,8 @@ class Shell:
         self._connections[connection.flow.cid] = connection
         self.counters["connections_refused" if refused else "connections"] += 1
         self.machine.connected(connection.flow)
+        if self.peers is not None:
+            self.peers.opened(connection.flow)
         return not refused
 
     def closed(self, connection: Connection, reason: str) -> None:
@@ -279,6 +294,8 @@ class Shell:
         if not self._per_peer[flow.host]:
             del self._per_peer[flow.host]
         self._connector.closed(connection)
+        if self.peers is not None:
+            self.peers.closed(flow, reason)
         self.perform(self.machine.connection_lost(flow, connection.hop, reason, self._loop.time()))
         if not self._closing:
             self.batch_done()
@@ -317,20 +334,20 @@ class Shell:
         connection = self._connections.get(flow.cid)
         if connection is not None:
             connection.write(send.data)
-        else:
-            self._send_failed(send.key, "connection closed")
+        elif self.peers is None or not self.peers.send(send, flow):
+            self.send_failed(send.key, "connection closed")
 
     def _send_datagram(self, data: bytes, host: str, port: int, listener: Listener | None) -> None:
         sock = self._datagrams.get(listener) if listener is not None else None
         if sock is None:
-            ipv6 = ":" in host
-            sock = next((s for known, s in self._datagrams.items() if (":" in known.host) == ipv6), None)
+            sock = self._any_datagram[":" in host]
         if sock is None:
             self.counters["datagrams_dropped"] += 1
         else:
             sock.send(data, host, port)
 
-    def _send_failed(self, key: SendKey, reason: str) -> None:
+    def send_failed(self, key: SendKey, reason: str) -> None:
+        """What was to be sent is lost."""
         if key:
             self._loop.call_soon(self._report_failure, key, reason)
         else:
@@ -346,10 +363,12 @@ class Shell:
 
     def _perform_rare(self, output: Output) -> None:
         if isinstance(output, Notice):
-            if self._notify is not None:
-                self._notify(output)
+            if self.notify is not None:
+                self.notify(output)
         elif isinstance(output, Persist):
             self._store(output)
+        elif isinstance(output, HandOver) and self.peers is not None:
+            self.peers.hand_over(output)
         elif isinstance(output, Resolve):
             task = self._loop.create_task(self._resolve(output))
             self._resolving.add(task)
@@ -361,14 +380,15 @@ class Shell:
 
     def _store(self, persist: Persist) -> None:
         def done(error: str | None) -> None:  # called from the store's thread
-            self._loop.call_soon_threadsafe(self._persisted, persist.key, error)
+            self._loop.call_soon_threadsafe(self.persisted, persist.key, error)
 
         if self._persist is None:
-            self._loop.call_soon(self._persisted, persist.key, None)
+            self._loop.call_soon(self.persisted, persist.key, None)
         else:
             self._persist(persist, done)
 
-    def _persisted(self, key: int, error: str | None) -> None:
+    def persisted(self, key: int, error: str | None) -> None:
+        """What became of a Persist."""
         self.perform(self.machine.persisted(key, error, self._loop.time()))
         self.batch_done()
 

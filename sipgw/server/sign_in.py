@@ -60,6 +60,12 @@ class SignIn:
             yield NtlmMechanism(self.users, config.gateway.fqdn, self._random, wall_offset, config.auth.clock_skew)
 
 
+def check_sign_in(config: Config, log: FilteringBoundLogger) -> None:
+    """Raises ConfigError for what `SignIn` would."""
+    if config.auth.schemes:
+        SignIn(config, log, Counter(), 0.0)
+
+
 def sipae_settings(config: Config, wall_offset: float) -> SipaeSettings:
     """What NTLM and Kerberos need of a configuration."""
     auth = config.auth

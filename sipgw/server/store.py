@@ -31,22 +31,29 @@ _VALUE = "SELECT value FROM state WHERE name = ?"
 class Store:
     """One open store. Reading belongs to the thread that opened it; changes may come from any thread."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, writer: Writer | None) -> None:
         self.path = path
         self._connection = connection
         self._writer = writer
 
     @classmethod
-    def open(cls, path: Path) -> "Store":
-        """Open the file, making it when there is none. Raises StoreError."""
+    def open(cls, path: Path, writes: bool = True) -> "Store":
+        """Open the file, making it when there is none. Of all that have it open one process `writes` registrations.
+        Raises StoreError."""
         create(path)
-        return cls(path, connect(path), Writer(path))
+        return cls(path, connect(path), Writer(path) if writes else None)
 
     def load_bindings(self, now_wall: float) -> Iterator[Row]:
-        """Every stored registration that has not run out; those that have are removed. Raises StoreError."""
+        """Every stored registration that has not run out. Those that have are removed first, where we write. Raises
+        StoreError."""
+        if self._writer is not None:
+            self.prune(now_wall)
+        return self._read(f"SELECT {COLUMNS} FROM bindings WHERE expires_at > ?", now_wall)
+
+    def prune(self, now_wall: float) -> None:
+        """Remove registrations that have run out. Raises StoreError."""
         with transaction(self.path) as connection:
             connection.execute("DELETE FROM bindings WHERE expires_at <= ?", (now_wall,))
-        return self._read(f"SELECT {COLUMNS} FROM bindings")
 
     def load_endpoints(self) -> list[Endpoint]:
         """The stored endpoints in the order in which they were made. Raises StoreError."""
@@ -77,7 +84,10 @@ class Store:
         `done` is called with None once the change is durable, else with the error: from the writer's thread, or from
         this call at once with StoreBusy when too many changes wait, or StoreError after `close`.
         """
-        self._writer.submit(puts, deletes, done)
+        if self._writer is None:
+            done(StoreError(f"store {self.path}: registrations are written by another process"))
+        else:
+            self._writer.submit(puts, deletes, done)
 
     def add_endpoint(self, endpoint: Endpoint, now_wall: float) -> None:
         """Store an endpoint. Raises AlreadyExists, HeldByUser or StoreError."""
@@ -112,7 +122,7 @@ class Store:
     @property
     def queued(self) -> int:
         """How many changes of registrations wait for the disk."""
-        return self._writer.queued
+        return self._writer.queued if self._writer is not None else 0
 
     def check_writable(self) -> None:
         """Raises StoreError when no change could be made now."""
@@ -121,7 +131,8 @@ class Store:
 
     def close(self) -> None:
         """Write what is queued, then close. Further writes are refused."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
         self._connection.close()
 
 

@@ -54,9 +54,10 @@ class Page:
 
 class Tracing:
     """`tap` is for the shell, None while tracing is off. `reconfigure` follows a change of the configuration; what has
-    been kept stays, unless tracing is switched off."""
+    been kept stays, unless tracing is switched off. `numbered` is for the ring of a worker."""
 
-    def __init__(self, config: Config, counters: Counter[str]) -> None:
+    def __init__(self, config: Config, counters: Counter[str], numbered: int | None = None) -> None:
+        self._numbered = numbered
         self._counters = counters
         self._hep: HepSender | None = None
         self._hep_of: tuple[object, ...] = (None,)
@@ -78,6 +79,7 @@ class Tracing:
             self.ring = None
         elif self.ring is None:
             self.ring = TraceRing(settings)
+            self.ring.numbered = self._numbered
         else:
             self.ring.reconfigure(settings)
         self._send_hep(trace.hep if trace.enabled else None, trace.hep_id)
@@ -121,7 +123,8 @@ class Tracing:
         if ring is None:
             return Page(0)
         await self._catch_up(ring)
-        lens, page, size = self.lens(), Page(ring.serial), 0
+        newest = ring.serial if not ring.serial or self._numbered is None else max(ring.serial, ring.stamp())
+        lens, page, size = self.lens(), Page(newest), 0
         earliest = query.since - lens.offset
         turn = time.monotonic() + TURN
         for call in list(_newest_first(ring)):
@@ -143,11 +146,11 @@ class Tracing:
 
     async def _catch_up(self, ring: TraceRing) -> None:
         """Sort all that there is now; what comes meanwhile is for the next time."""
-        wanted = ring.behind
+        wanted = max(1, ring.behind)
         while wanted > 0:
             before = ring.behind
             ring.settle(asyncio.get_running_loop().time())
-            wanted -= before - ring.behind
+            wanted -= max(1, before - ring.behind)
             await asyncio.sleep(0)
 
     async def close(self) -> None:
@@ -158,8 +161,8 @@ class Tracing:
 
 
 def _offset_now() -> float:
-    """What the wall's clock is ahead of the loop's, in seconds."""
-    return time.time() - asyncio.get_running_loop().time()
+    """What the wall's clock is ahead of the loop's, in seconds: of what the loop reads, that is; it does so seldom."""
+    return time.time() - time.monotonic()
 
 
 def _newest_first(ring: TraceRing) -> Iterator[TracedCall]:

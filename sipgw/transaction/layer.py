@@ -47,6 +47,7 @@ class TransactionLayer:
     `endpoint` tells that responses end here, so that one with a further Via is not for us. `seal` is handed every
     message before it is encoded, to sign it where its receiver wants that; `hears` is asked about every message
     received, and what it turns down is as if it had never come. `responses` counts those that were sent, by status.
+    `branch_prefix` starts the branches of requests; `elsewhere` is offered responses that no transaction is for.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class TransactionLayer:
         self.user: TransactionUser
         self.counters: Counter[str] = Counter()
         self.responses = [0] * 1000
-        self._bits = random.getrandbits
+        self._bytes = random.randbytes
         self._key = random.randbytes(16)
         self._max = max_transactions
         self._overload_headers = overload_headers
@@ -76,6 +77,8 @@ class TransactionLayer:
         self.endpoint = False
         self.seal: Callable[[Request | Response, Flow | Hop], None] | None = None
         self.hears: Callable[[Request | Response, Flow, float], bool] | None = None
+        self.branch_prefix = MAGIC_COOKIE
+        self.elsewhere: Callable[[Response, Flow], bool] | None = None
 
     def reconfigure(self, values: TimerValues, max_transactions: int) -> None:
         """Other durations for timers that are started from now on, and another bound."""
@@ -84,10 +87,10 @@ class TransactionLayer:
         self._max = max_transactions
 
     def new_branch(self) -> str:
-        return f"{MAGIC_COOKIE}{self._bits(72):x}"
+        return self.branch_prefix + self._bytes(9).hex()
 
     def new_tag(self) -> str:
-        return f"{self._bits(48):012x}"
+        return self._bytes(6).hex()
 
     def stateless_tag(self, request: Request) -> str:
         """A To tag for an answer that leaves no state: the same for every copy of a request (§8.2.7)."""
@@ -151,6 +154,8 @@ class TransactionLayer:
         if transaction is None:  # §7.3.1: some spell our branch in capitals
             branch = MAGIC_COOKIE + branch[len(MAGIC_COOKIE) :].lower()
             transaction = self._clients.get(f"{branch}/CANCEL" if method == "CANCEL" else branch)
+        if transaction is None and self.elsewhere is not None and self.elsewhere(response, flow):
+            return  # another worker has sent the request
         if transaction is None or transaction.method != method:
             self.counters["stray"] += 1
             self.user.on_stray_response(response, flow, now)

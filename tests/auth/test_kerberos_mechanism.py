@@ -50,6 +50,16 @@ def test_another_realm_or_instance_is_somebody_else(principal: str) -> None:
     assert failed == Failed("no account has this principal among its names", principal, guessed=False)
 
 
+@pytest.mark.parametrize("principal", ["alice@CONTOSO.COM", "sip:alice.w@CONTOSO.COM"])
+def test_a_sip_address_is_no_principal(principal: str) -> None:
+    """A realm that ours trusts may be called like the SIP domain, and have an alice of its own."""
+    account = Account("sip:alice@contoso.com", (*ALICE.names, "sip:alice.w@contoso.com"))
+    accounts = AccountTable([account])
+    assert accounts.find(principal) is account, "which is right for other schemes"
+    outcome = KerberosMechanism(accounts, "sipgw.contoso.com", Reader).begin().step(principal.encode(), 0.0)
+    assert outcome == Failed("no account has this principal among its names", principal, guessed=False)
+
+
 def test_what_is_refused_is_no_guess() -> None:
     begin = mechanism().begin
     assert begin().step(b"", 0.0) == Failed("a Kerberos sign-in without a ticket", guessed=False)

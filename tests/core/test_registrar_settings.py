@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sipgw.config import ConfigError, parse_config
-from sipgw.server.app import engine_settings
+from sipgw.server.settings import engine_settings
 
 
 def registrar(**keys: Any) -> Any:

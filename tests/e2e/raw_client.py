@@ -91,6 +91,10 @@ class RawClient:
             return found
         return await self._register_once(self._contact_line())
 
+    async def ask(self) -> dict[str, str]:
+        """For the bindings there are. The headers of the answer."""
+        return (await self._register_once())[1]
+
     def _contact_line(self) -> str:
         return f'Contact: <sip:127.0.0.1;transport=tcp>;+sip.instance="<urn:uuid:{self._instance}>"'
 
@@ -126,6 +130,14 @@ class RawClient:
     async def info(self, body: bytes) -> int:
         lines = [*self._dialog_lines(next(self._seq), "INFO"), "Content-Type: text/plain"]
         return (await self._request("INFO", self._target, *lines, body=body))[0]
+
+    async def message(self, uri: str, body: bytes, call_id: str = "") -> int:
+        """Outside of dialogs. The status of the answer."""
+        number = next(self._seq)
+        return (await self._request(
+            "MESSAGE", uri, f"From: <sip:{self.user}>;tag={self._tag}{number}", f"To: <{uri}>",
+            f"Call-ID: {call_id or uuid4().hex}", f"CSeq: {number} MESSAGE", "Content-Type: text/plain", body=body,
+        ))[0]  # fmt: skip
 
     async def next_info(self) -> bytes:
         """The body of the next INFO that the server sends."""

@@ -43,7 +43,7 @@ def test_all_is_well(sipgw: Run, gw: Path, pool_port: int, tmp_path: Path) -> No
 
 
 def test_configuration_mistakes(sipgw: Run, gw: Path) -> None:
-    edit(gw, ("[gateway]", "[gateway]\nworkers = 2\nfqdn = 5"))
+    edit(gw, ("[gateway]", "[gateway]\nworkers = 2\nworker_port = 65_535\nfqdn = 5"))
     found = sipgw("check")
     assert found.status == 1
     assert [line.split(":")[0] for line in lines(found.out)] == ["FAIL config", "FAIL config"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sipgw import __version__
+from sipgw.build import kind
 from sipgw.config import ListenAddress
 from sipgw.management import cli
 from sipgw.options import ClientOptions, PoolOptions
@@ -18,7 +19,7 @@ from tests.management.conftest import Run
 
 
 def test_version(sipgw: Run) -> None:
-    assert sipgw("--version", config=None) == (0, f"sipgw, version {__version__}\n", "")
+    assert sipgw("--version", config=None) == (0, f"sipgw, version {__version__}, {kind()}\n", "")
 
 
 def test_help_lists_the_commands_and_hides_the_demo(sipgw: Run) -> None:
@@ -65,12 +66,13 @@ def test_command_lines_that_cannot_be_read(sipgw: Run, arguments: tuple[str, ...
 
 def test_each_configuration_mistake_is_a_line(sipgw: Run, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
-    path.write_text('[gateway]\nworkers = 2\n[log]\nlevel = "loud"\n', "utf-8")
+    path.write_text('[gateway]\nworkers = 2\nworker_port = 65_535\n[log]\nlevel = "loud"\n', "utf-8")
     found = sipgw("serve", config=path)
     assert found.status == 1
     assert found.err.splitlines() == [
         f'sipgw: {path}: log.level: is "loud"; write "debug", "info", "warning" or "error"',
-        f"sipgw: {path}: gateway.workers: is 2; several arrive with a later release, write 1",
+        f"sipgw: {path}: gateway.worker_port: is 65535; 2 workers need 2 ports from there on; "
+        "write 65534 or less, or 0",
     ]
 
 
@@ -87,7 +89,7 @@ def test_ends(sipgw: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException,
     async def fail(config: object, explain: object) -> int:
         raise error
 
-    monkeypatch.setattr("sipgw.server.app.serve", fail)
+    monkeypatch.setattr("sipgw.server.serving.serve", fail)
     assert sipgw("serve") == (status, "", text)
 
 
@@ -95,7 +97,7 @@ def test_status_of_a_program_is_that_of_the_command(sipgw: Run, monkeypatch: pyt
     async def serve(config: object, explain: object) -> int:
         return 7
 
-    monkeypatch.setattr("sipgw.server.app.serve", serve)
+    monkeypatch.setattr("sipgw.server.serving.serve", serve)
     assert sipgw("serve").status == 7
 
 
@@ -188,13 +190,13 @@ def test_an_interrupt_from_the_keyboard_ends_in_silence(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
 from sipgw.management import cli
-import sipgw.server.app
+import sipgw.server.serving
 
 async def serve(config, explain):
     print("waiting", flush=True)
     await asyncio.sleep(3600)
 
-sipgw.server.app.serve = serve
+sipgw.server.serving.serve = serve
 sys.exit(cli.main(["serve"]))
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

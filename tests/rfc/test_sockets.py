@@ -10,7 +10,8 @@ import pytest
 
 from sipgw.events import Flow, Hop, Output, Send, SendKey
 from sipgw.message.errors import MalformedMessage
-from sipgw.server.shell import Shell, bind
+from sipgw.server.ears import bind
+from sipgw.server.shell import Shell
 
 PING = b"\r\n\r\n"
 BINDING = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(range(12))

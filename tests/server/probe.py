@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from sipgw.events import Flow, Hop, Output, Send, SendKey
 from sipgw.message.errors import MalformedMessage
-from sipgw.server.shell import Shell, ShellLimits, bind
+from sipgw.server.ears import bind
+from sipgw.server.shell import Shell, ShellLimits
 from sipgw.server.tls import TlsContexts
 
 WITHIN = 10.0  # seconds for anything to happen that has to

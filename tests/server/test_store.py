@@ -248,8 +248,13 @@ def test_a_full_queue_refuses_at_once(store: Store, blocked: sqlite3.Connection)
     assert len(bindings(store)) == 4
 
 
+def _writer(store: Store) -> Writer:
+    assert store._writer is not None
+    return store._writer
+
+
 def test_a_failing_disk_is_reported_and_the_next_write_tries_again(store: Store, blocked: sqlite3.Connection) -> None:
-    store._writer._connection.execute("PRAGMA busy_timeout = 10")
+    _writer(store)._connection.execute("PRAGMA busy_timeout = 10")
     answers: Answers = Queue()
     for user in ("alice", "bob"):
         store.write_bindings([row(user)], [], answers.put)
@@ -266,7 +271,7 @@ def test_one_change_that_cannot_be_stored_fails_alone(store: Store, path: Path, 
     answers: Answers = Queue()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    occupy(store._writer, answers)
+    occupy(_writer(store), answers)
     for puts in [row("alice")], [row("mallory"), bad], [row("bob")]:  # one batch
         store.write_bindings(puts, [], answers.put)
     other.execute("ROLLBACK")

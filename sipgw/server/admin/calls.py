@@ -4,28 +4,30 @@ from sipgw.observability.trace_read import Filter, Step, has_failed, is_of_endpo
 from sipgw.observability.trace_ring import TracedCall
 from sipgw.server.admin.call_models import CallBody, CallPage, CallsQuery, StepBody
 from sipgw.server.admin.operation import Answer, Call
-from sipgw.server.tracing import Found, Query
+from sipgw.server.tracing import Found, Query, Tracing
 
 PATH = "/api/v1/calls"
 
 
 async def list_calls(call: Call) -> Answer:
     """One page."""
-    query, tracing = call.query, call.gateway.tracing
-    assert isinstance(query, CallsQuery)
+    assert isinstance(call.query, CallsQuery)
+    return Answer(await call.gateway.all_calls(call.query))
+
+
+async def page_of(tracing: Tracing, query: CallsQuery) -> CallPage:
+    """One page of what this process has seen."""
     wanted = Query(query.limit, query.after, query.before, query.since, _filters(query), query.steps)
     page, ring = await tracing.page(wanted), tracing.ring
-    return Answer(
-        CallPage(
-            enabled=ring is not None,
-            calls=[_body(one) for one in page.found],
-            next=page.more,
-            newest=page.newest,
-            kept=len(ring.calls) + len(ring.background) if ring is not None else 0,
-            evicted=ring.evicted if ring is not None else 0,
-            missed=ring.missed if ring is not None else 0,
-            bytes=ring.size if ring is not None else 0,
-        )
+    return CallPage(
+        enabled=ring is not None,
+        calls=[_body(one) for one in page.found],
+        next=page.more,
+        newest=page.newest,
+        kept=len(ring.calls) + len(ring.background) if ring is not None else 0,
+        evicted=ring.evicted if ring is not None else 0,
+        missed=ring.missed if ring is not None else 0,
+        bytes=ring.size if ring is not None else 0,
     )
 
 

@@ -55,7 +55,7 @@ async def make_endpoint(call: Call) -> Answer:
         _refuse_user(gateway, made)
         _stored_now(gateway).add(made)
         await asyncio.to_thread(_make, gateway, _who(call), made)
-        gateway.follow_store()
+        await gateway.followed()
     return Answer(_shape(made), 201, {"Location": f"{PATH}/{quote(made.sip_address, safe=':@')}"})
 
 
@@ -65,7 +65,7 @@ async def remove_endpoint(call: Call) -> Answer:
     async with gateway.changing:
         removed = _stored_now(gateway).remove(_address(call.path["sip_address"]))
         await asyncio.to_thread(_remove, gateway, _who(call), removed)
-        gateway.follow_store()
+        await gateway.followed()
     return Answer(_shape(removed))
 
 

@@ -25,7 +25,7 @@ async def change_pool(call: Call) -> Answer:
     async with gateway.changing:
         pool = _configured(gateway, call.path["pool_fqdn"])
         await asyncio.to_thread(_change, gateway, who, pool.fqdn, _meant(pool, wanted))
-        gateway.follow_store()
+        await gateway.followed()
     return Answer(next(shown for shown in pools_now(gateway) if shown.fqdn == pool.fqdn))
 
 

@@ -1,7 +1,6 @@
 """/healthz, /readyz, and which gateway this is."""
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 from sipgw import __version__
@@ -66,7 +65,7 @@ async def gateway(call: Call) -> Answer:
     return Answer(
         GatewayBody(
             version=__version__,
-            pid=os.getpid(),
+            pid=app.pid,
             since=app.since,
             fqdn=config.gateway.fqdn,
             source=str(config.source.absolute()) if config.source is not None else "",

@@ -42,7 +42,8 @@ async def metrics(call: Call) -> Response:
     gateway = call.gateway
     certificates = await asyncio.to_thread(_certificates, gateway)
     parts: list[bytes] = []
-    for metric in chain(families(readings_of(gateway, certificates)), _process.collect()):
+    readings = await gateway.all_readings(readings_of(gateway, certificates))
+    for metric in chain(families(readings), _process.collect()):
         for part in _written(metric):
             parts.append(part)
             await asyncio.sleep(0)  # a message may come in between
@@ -67,7 +68,7 @@ def _certificates(gateway: "GatewayApp") -> list[CertificateReading]:
 def readings_of(gateway: "GatewayApp", certificates: list[CertificateReading]) -> Readings:
     """All that is to be shown of a gateway, as it is now."""
     engine, shell, config, registry = gateway.engine, gateway.shell, gateway.config, gateway.registry
-    sizes = asdict(engine.sizes())
+    sizes = {**asdict(engine.sizes()), "connections": shell.connection_count}
     pools = pools_now(gateway)
     endpoints = registry.endpoints()
     declared = sum(one.declared for one in endpoints)

@@ -1,157 +1,130 @@
-"""Sign-in with Kerberos against a real KDC: tickets, signatures, and what is told when it goes wrong."""
+"""Sign-in with Kerberos against a real KDC: whole chats, and what people are told when it goes wrong."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from sipgw.auth.kerberos_mechanism import Refusal
-from sipgw.config import load_config
-from sipgw.server.kerberos import AcceptedContext, gateway_credentials
-from sipgw.server.kerberos_client import begin
-from tests.e2e.kerberos.kdc import FQDN, PASSWORD, REALM, Realm, realm
-from tests.e2e.programs import Program, sipgw, write_config
-from tests.sipe.client import StartClient
+from tests.e2e.kerberos.kdc import FQDN, PASSWORD, REALM, Realm, clock_off, realm
+from tests.e2e.kerberos.site import MARKS, client, enter, set_up, site
+from tests.e2e.programs import Program, sipgw
+from tests.sipe.client import SipeClient, StartClient
 from tests.sipe.conftest import sipe_driver, start_client
 
 __all__ = ["sipe_driver", "start_client"]
 
-pytestmark = [
-    pytest.mark.peer("krb5kdc", "krb5-kdc"),
-    pytest.mark.peer("kadmin.local", "krb5-admin-server"),
-    pytest.mark.peer("kinit", "krb5-user"),
-    pytest.mark.skipif(find_spec("gssapi") is None, reason="gssapi is not built; Debian package: libkrb5-dev"),
-]
-USERS = f"""
-[[user]]
-uri = "sip:alice@contoso.com"
-names = ["alice", "alice@{REALM.lower()}"]
-[[user]]
-uri = "sip:bob@contoso.com"
-names = ["bob", "bob@{REALM.lower()}"]
-"""
+pytestmark = MARKS
+CHAT = ("--join", "Lobby", "--say", "hello", "--expect", "hello")
 
 
-def set_up(folder: Path, here: Realm, server: str = "tcp:127.0.0.1:9", schemes: str = '"kerberos"') -> Path:
-    config = write_config(folder, server, listen=("tcp:127.0.0.1:0",))
-    text = config.read_text().replace('fqdn = "127.0.0.1"', f'fqdn = "{FQDN}"\ntrusted_peers = []')
-    config.write_text(f'{text}[auth]\nschemes = [{schemes}]\nkeytab = "{here.keytab}"\n')
-    users = folder / "users.toml"
-    users.write_text(USERS)
-    users.chmod(0o600)
-    return config
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
+    with realm(tmp_path_factory.mktemp("realm")) as here:
+        yield here
 
 
-@asynccontextmanager
-async def site(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, schemes: str = '"kerberos"'
-) -> AsyncIterator[tuple[Realm, Program, int]]:
-    """The realm, a gateway that is one of its services, and its port."""
-    (folder / "realm").mkdir()
-    async with realm(folder / "realm") as here, sipgw("pool", "--listen", "tcp:127.0.0.1:0", "--room", "Lobby") as pool:
-        enter(monkeypatch, here.environment)
-        config = set_up(folder, here, f"tcp:127.0.0.1:{(await pool.ports())['tcp']}", schemes)
-        async with sipgw("serve", "--config", config) as gateway:
-            yield here, gateway, (await gateway.ports())["tcp"]
+@pytest.fixture
+def here(centre: Realm, monkeypatch: pytest.MonkeyPatch) -> Realm:
+    """The realm, with nobody's tickets."""
+    enter(monkeypatch, centre.environment)
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{centre.folder}/none")
+    return centre
 
 
-def enter(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
-    """Have programs that are started from now on find this realm and these tickets."""
-    for name in ("KRB5_CONFIG", "KRB5CCNAME", "KRB5RCACHENAME"):
-        if name in environment:
-            monkeypatch.setenv(name, environment[name])
-
-
-async def client(port: int, user: str, *more: str) -> tuple[int, str]:
-    options = ("--user", f"sip:{user}@contoso.com", "--server", f"tcp:127.0.0.1:{port}", "--login", user)
-    async with sipgw("client", *options, "--timeout", "20", *more) as program:
-        status = await program.process.wait()
-        await program.ended()
-    return status, "\n".join(program.log)
-
-
-async def test_the_whole_chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with site(tmp_path, monkeypatch) as (here, gateway, port):
-        enter(monkeypatch, await here.ticket("alice"))
-        monkeypatch.setenv("SIPGW_PASSWORD", "not needed")
-        chat = ("--join", "Lobby", "--say", "hello", "--expect", "hello")
-        status, said = await client(port, "alice", "--auth", "kerberos", *chat)
+async def test_the_whole_chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Realm) -> None:
+    enter(monkeypatch, here.ticket("alice"))
+    async with site(tmp_path, here) as (gateway, port):
+        status, said = await client(port, "alice", *CHAT)
         assert status == 0, said
         await gateway.line("signed in", "alice@contoso.com")
         assert not any("sign-in failed" in line for line in gateway.log)
 
 
-async def test_the_ticket_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with site(tmp_path, monkeypatch) as (here, gateway, port):
-        enter(monkeypatch, await here.ticket("bob"))
-        monkeypatch.setenv("SIPGW_PASSWORD", "not needed")
-        status, said = await client(port, "alice", "--auth", "kerberos", "--rooms")
+async def test_the_ticket_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Realm) -> None:
+    enter(monkeypatch, here.ticket("bob"))
+    async with site(tmp_path, here) as (gateway, port):
+        status, said = await client(port, "alice", "--rooms")
         assert status == 1 and "4004" in said
         await gateway.line("From is sip:alice@contoso.com, signed in as sip:bob@contoso.com")
 
 
-async def test_no_ticket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with site(tmp_path, monkeypatch) as (_, gateway, port):
-        monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path}/none")
-        monkeypatch.setenv("SIPGW_PASSWORD", "not needed")
-        status, said = await client(port, "alice", "--auth", "kerberos", "--rooms")
-        assert status == 1 and "ticket" in said and "Traceback" not in said
+async def test_no_ticket(tmp_path: Path, here: Realm) -> None:
+    async with site(tmp_path, here) as (gateway, port):
+        status, said = await client(port, "alice", "--rooms")
+        assert status == 1 and "no Kerberos ticket: No Kerberos credentials available" in said
+        assert "Traceback" not in said
         assert not any("signed in" in line for line in gateway.log)
 
 
-async def test_a_keytab_without_the_gateways_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "realm").mkdir()
-    async with realm(tmp_path / "realm") as here:
-        enter(monkeypatch, here.environment)
-        config = set_up(tmp_path, here)
-        config.write_text(config.read_text().replace(f'fqdn = "{FQDN}"', 'fqdn = "other.contoso.com"'))
-        async with sipgw("serve", "--config", config) as gateway:
-            assert await gateway.process.wait() == 1
-            await gateway.ended()
-        (told,) = gateway.log
-        assert "auth.keytab" in told and "it has to hold the key of sip/other.contoso.com" in told
-        async with sipgw("check", "--config", config) as checked:
-            assert await checked.process.wait() == 1
-            await checked.ended()
-        assert any(line.startswith("FAIL auth.keytab") for line in checked.log), checked.log
+async def test_a_gateway_whose_clock_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Realm) -> None:
+    """By less than the 15 minutes of NTLM, and more than the 5 minutes of Kerberos."""
+    enter(monkeypatch, here.ticket("alice"))
+    async with AsyncExitStack() as stack:
+        with monkeypatch.context() as off:
+            for name, value in clock_off("+10m").items():
+                off.setenv(name, value)
+            gateway, port = await stack.enter_async_context(site(tmp_path, here))
+        status, said = await client(port, "alice", "--rooms")
+        assert status == 1 and "403" in said, said
+        assert await gateway.line("sign-in failed", "Clock skew too great")
 
 
-async def test_tickets_that_are_altered_prove_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a stranger makes of one: a refusal, and no error that goes further."""
-    (tmp_path / "realm").mkdir()
-    async with realm(tmp_path / "realm") as here:
-        enter(monkeypatch, await here.ticket("alice"))
-        credentials = gateway_credentials(load_config(set_up(tmp_path, here)))
-        good = begin(f"sip/{FQDN}").step(b"", 0.0)
-        assert AcceptedContext(credentials).accept(good)[0] == f"alice@{REALM}"
-        random = Random(1)
-        for at in range(0, len(good), 7):
-            bad = bytearray(begin(f"sip/{FQDN}").step(b"", 0.0))
-            bad[at % len(bad)] ^= random.randrange(1, 256)
-            with suppress(Refusal):  # a byte that means nothing may be another one
-                assert AcceptedContext(credentials).accept(bytes(bad))[0] == f"alice@{REALM}"
-        with pytest.raises(Refusal):
-            AcceptedContext(credentials).accept(good[:-20] + bytes(20))
-        with pytest.raises(Refusal):
-            AcceptedContext(credentials).accept(b"no ticket")
+async def ended(program: Program) -> list[str]:
+    """What a program has to say that ends by itself with 1."""
+    assert await program.process.wait() == 1
+    await program.ended()
+    return program.log
 
 
-async def test_pidgin_sipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_client: StartClient) -> None:
-    async with site(tmp_path, monkeypatch) as (here, _, port):
-        tickets = await here.ticket("alice")
-        alice = await start_client(
-            "alice@contoso.com",
-            f"127.0.0.1:{port}",
-            login=f"alice@{REALM}",
-            password=PASSWORD,
-            authentication="krb5",
-            environment={name: tickets[name] for name in ("KRB5_CONFIG", "KRB5CCNAME")},
-        )
+@pytest.mark.parametrize(
+    ("fqdn", "keytab", "told"),
+    [
+        ("other.contoso.com", "gateway.keytab", f"has keys of sip/{FQDN}@{REALM} HTTP/{FQDN}@{REALM}; it has to hold "),
+        (FQDN, "krb5.conf", "is no keytab; it has to hold "),
+        (FQDN, "missing.keytab", "missing.keytab"),
+    ],
+)
+async def test_a_keytab_that_is_of_no_use(tmp_path: Path, here: Realm, fqdn: str, keytab: str, told: str) -> None:
+    config = set_up(tmp_path, here.folder / keytab)
+    config.write_text(config.read_text().replace(f'fqdn = "{FQDN}"', f'fqdn = "{fqdn}"'))
+    async with sipgw("serve", "--config", config) as gateway, sipgw("check", "--config", config) as check:
+        (line,) = await ended(gateway)
+        assert "auth.keytab" in line and told in line
+        assert any("auth.keytab" in line and told in line for line in await ended(check)), check.log
+
+
+async def test_check_finds_the_key(tmp_path: Path, here: Realm) -> None:
+    async with sipgw("check", "--config", set_up(tmp_path, here.keytab)) as check:
+        assert f"has the key of sip/{FQDN}" in await check.line("auth.keytab")
+
+
+async def start_sipe(start_client: StartClient, here: Realm, port: int, user: str) -> SipeClient:
+    """pidgin-sipe as alice, with the password of `user`."""
+    return await start_client(
+        "alice@contoso.com",
+        f"127.0.0.1:{port}",
+        login=f"{user}@{REALM}",
+        password=PASSWORD,
+        authentication="krb5",
+        environment={"KRB5_CONFIG": here.environment["KRB5_CONFIG"]},
+    )
+
+
+@pytest.mark.parametrize("schemes", ['"kerberos"', '"kerberos", "ntlm", "digest"'])
+async def test_pidgin_sipe(tmp_path: Path, start_client: StartClient, here: Realm, schemes: str) -> None:
+    async with site(tmp_path, here, schemes) as (gateway, port):
+        alice = await start_sipe(start_client, here, port, "alice")
         await alice.chat_ready()
         (uri,) = [event["uri"] for event in await alice.rooms()]
         room = await alice.join(uri)
         await room.say("hello")
         await room.hears("hello", own=True)
+        assert not any("sign-in failed" in line for line in gateway.log)
+
+
+async def test_pidgin_sipe_with_the_password_of_another(tmp_path: Path, start_client: StartClient, here: Realm) -> None:
+    async with site(tmp_path, here) as (gateway, port):
+        alice = await start_sipe(start_client, here, port, "bob")
+        await alice.wait_for("connection_error")
+        await gateway.line("From is sip:alice@contoso.com, signed in as sip:bob@contoso.com")
