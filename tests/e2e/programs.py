@@ -71,7 +71,7 @@ class Program:
 @asynccontextmanager
 async def sipgw(*arguments: str | Path) -> AsyncIterator[Program]:
     """`sipgw ARGUMENTS` in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -8,7 +8,7 @@ from tests.e2e.programs import sipgw, write_config
 from tests.e2e.sipp.run import free_port, last_row, listening, sipp
 
 RATE, CALLS = 200, 2000
-pytestmark = pytest.mark.peer("sipp", "sip-tester")
+pytestmark = [pytest.mark.peer("sipp", "sip-tester"), pytest.mark.alone]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

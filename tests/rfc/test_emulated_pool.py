@@ -2,7 +2,7 @@
 
 import ast
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 
 import pytest
 
@@ -13,6 +13,7 @@ from sipgw.groupchat.channel import ChannelService, ChannelSettings, State
 from sipgw.groupchat.pool import PoolAgent
 from sipgw.message import Message, Request, parse_message
 from sipgw.message.build import new_request, response_to
+from sipgw.server.chance import Chance
 from sipgw.transaction.timers import TimerValues
 from tests.harness import DOMAIN, SERVICE_URI
 
@@ -104,4 +105,5 @@ def test_the_programs_draw_from_the_systems_randomness() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Engine", "UserAgent")
     ]
     assert len(made) >= 3
-    assert [name for name, arguments in made if "SystemRandom()" not in arguments] == []
+    assert issubclass(Chance, SystemRandom)
+    assert [name for name, arguments in made if {"SystemRandom()", "Chance()"}.isdisjoint(arguments)] == []

@@ -21,7 +21,7 @@ RATE = 200  # calls per second
 SETUP = 0.05  # seconds that setting up a call takes at most, and
 CALL = 0.25  # the whole of one; some milliseconds where nothing else runs
 MODE = {"udp": "u1", "tcp": "t1"}
-pytestmark = pytest.mark.peer("sipp", "sip-tester")
+pytestmark = [pytest.mark.peer("sipp", "sip-tester"), pytest.mark.alone]
 
 
 class Load:

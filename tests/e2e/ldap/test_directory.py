@@ -69,8 +69,24 @@ def test_users_are_read(tmp_path: Path) -> None:
         "sip:off@contoso.com": False,
         "sip:gone@contoso.com": False,
     }
-    names = ("CORP\\Alice", "Alice@corp.contoso.com", "sip:al@contoso.com")
+    names = ("CORP\\Alice", "Alice@corp.contoso.com", "Alice@contoso.com", "sip:al@contoso.com")  # as dc=contoso,dc=com
     assert found.accounts[0] == Account("sip:alice@contoso.com", names, nt_hash("pw"), {}, True)
+
+
+def test_a_comma_in_a_name_begins_no_domain(tmp_path: Path) -> None:
+    mallory = user("mallory").replace("dn: cn=mallory", "dn: cn=x\\,dc=evil")
+    with slapd(tmp_path / "ldap", mallory) as server:
+        (found,) = read_directory(source(tmp_path, server.port)).accounts
+    assert found.names == ("CORP\\mallory", "mallory@corp.contoso.com", "mallory@contoso.com")
+
+
+def test_an_entry_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with slapd(tmp_path / "ldap", ALICE + user("c#")) as server:
+        where = source(tmp_path, server.port)
+        with pytest.raises(DirectoryError, match=r"entry cn=c#,dc=contoso,dc=com .*leave it out by directory\.filter"):
+            read_directory(where)
+        better = replace(where, filter=f"(&{FILTER}(!(cn=c#)))")
+        assert [account.uri for account in read_directory(better).accounts] == ["sip:alice@contoso.com"]
 
 
 def test_more_than_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
