@@ -65,5 +65,9 @@ class KerberosHandshake:
 def _is_given(principal: str, account: Account) -> bool:
     """Whether a directory has said that this principal is the account's. A realm that ours trusts may be called like a
     SIP domain: `alice@CONTOSO.COM` is somebody else than sip:alice@contoso.com until then."""
-    names = (name.lower() for name in account.names)
-    return principal.lower() in (name for name in names if not name.startswith("sip:"))
+    return any(_same(principal, name) for name in account.names if not name.lower().startswith("sip:"))
+
+
+def _same(one: str, other: str) -> bool:
+    """Both ways: the lower case of the Kelvin sign is a common k, and the user with the sign is another."""
+    return one.lower() == other.lower() and one.upper() == other.upper()

@@ -7,7 +7,6 @@ from random import Random
 
 from sipgw.auth.digest import CHALLENGE, CREDENTIALS
 from sipgw.auth.digest_client import DigestClient
-from sipgw.auth.ntlm_client import NtlmInitiator
 from sipgw.auth.sipae_client import REFUSED, Begin, SipaeClient, Verdict, add_line
 from sipgw.events import Flow, Hop
 from sipgw.message.message import Request, Response
@@ -39,6 +38,8 @@ class LoginClient:
     ) -> None:
         self._login = login
         self._digest = DigestClient(login.name, login.password, random)
+        from sipgw.auth.ntlm_client import NtlmInitiator  # what it needs takes long to load
+
         begin: dict[str, Begin] = {"ntlm": lambda _: NtlmInitiator(login.name, login.password, random, wall_offset)}
         if kerberos is not None:
             begin["kerberos"] = kerberos

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from hashlib import md5, new, sha256
 
-from spnego._ntlm_raw.md4 import md4  # OpenSSL 3 has moved MD4 where hashlib does not find it; vectors hold this one
-
 ALGORITHMS = ("SHA-256", "SHA-512-256", "MD5")  # in the order in which a server offers them (RFC 8760 §2.3)
 
 
@@ -19,6 +17,9 @@ def digest(algorithm: str, data: bytes) -> str:
 
 def nt_hash(password: str) -> bytes:
     """MD4 of the password in UTF-16, 16 bytes."""
+    # OpenSSL 3 has moved MD4 where hashlib does not find it; vectors hold this one, which takes long to load
+    from spnego._ntlm_raw.md4 import md4
+
     return md4(password.encode("utf-16-le"))
 
 

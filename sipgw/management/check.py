@@ -7,7 +7,7 @@ from typing import NamedTuple
 import click
 
 from sipgw.config import Config, ConfigError, load_config
-from sipgw.management import dns_names, pool_probes, probes
+from sipgw.management import dns_names, file_probes, pool_probes, probes
 from sipgw.management.certificate_probes import certificates
 from sipgw.management.parameters import config_option
 from sipgw.management.probes import Verdict
@@ -28,7 +28,8 @@ class Findings(NamedTuple):
 @click.command()
 @config_option
 def check(config_path: Path | None) -> int:
-    """Try the configuration, store, certificates, users, ports, names and pools; exit status 1 when one fails."""
+    """Try the configuration, store, certificates, users, files, ports, names and pools; exit status 1 when one
+    fails."""
     verdicts, zone = asyncio.run(_findings(config_path))
     for verdict in verdicts:
         click.echo(f"{click.style(f'{verdict.grade:5}', fg=_COLOURS[verdict.grade])}{verdict.subject}: {verdict.text}")
@@ -53,7 +54,10 @@ async def _findings(config_path: Path | None) -> Findings:
         *probes.store(config),
         *certificates(config),
         *sign_in(config),
+        *file_probes.tokens(config),
+        *file_probes.log(config),
         *probes.ports(config, running),
+        *probes.workers(config, running),
         *names.verdicts,
         *pools,
     ]

@@ -1,19 +1,24 @@
-"""`sipgw explain`: what would happen to a request, and why. Nothing is sent but questions to the name service."""
+"""`sipgw explain`: what would happen to a request, and why. Nothing is sent but questions: to the name service, and to
+the gateway that runs, where it alone knows."""
 
 import asyncio
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import click
 
-from sipgw.config import Config, load_config
+from sipgw.config import Config, ConfigError, load_config
+from sipgw.core.failures import NO_USER, NOT_ENABLED, NOT_SIGNED_IN
+from sipgw.management.api_client import ApiError, running_gateway
 from sipgw.management.explain_text import text_of
 from sipgw.management.explaining import explain as find_out
-from sipgw.management.explanation import Explanation
+from sipgw.management.explanation import Decision, Explanation
 from sipgw.management.parameters import ADDRESS, METHOD, URI, config_option
 from sipgw.management.rehearsal import Rehearsal
+from sipgw.registry import RegistryError
 from sipgw.server.resolver import Resolver
+from sipgw.server.store import StoreError
 
 
 @click.command()
@@ -30,8 +35,23 @@ def explain(method: str, uri: str, sender: str, as_json: bool, config_path: Path
     """
     config = load_config(config_path)
     found = asyncio.run(_explain(config, method, uri, sender or f"sip:somebody@{config.gateway.domains[0]}"))
+    if found.gateway is not None and found.decision.unless:
+        found = _told_by_the_gateway(config, found)
     click.echo(json.dumps(asdict(found), indent=2) if as_json else text_of(found, config))
     return 0 if found.decision.kind in ("forwarded", "answered") else 1
+
+
+def _told_by_the_gateway(config: Config, found: Explanation) -> Explanation:
+    """Whether a user is known it can say itself, and only by its API: where that is to be had, its word counts."""
+    try:
+        gateway = running_gateway(config)
+        told = gateway.explain(found.method, found.uri, found.sender).get("decision", {}) if gateway is not None else {}
+    except (ApiError, ConfigError, RegistryError, StoreError):
+        return found  # the doubt is told
+    if told.get("diagnostics") not in (NO_USER.id, NOT_SIGNED_IN.id, NOT_ENABLED.id):
+        return found  # it goes by another configuration
+    known = {one.name: told[one.name] for one in fields(Decision) if one.name in told}  # it may be of another release
+    return replace(found, decision=Decision(**known))
 
 
 async def _explain(config: Config, method: str, uri: str, sender: str) -> Explanation:

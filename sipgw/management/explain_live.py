@@ -3,8 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
+from sipgw.auth.accounts import Accounts
 from sipgw.config import Config
 from sipgw.config.values import parse_endpoint_address
+from sipgw.management.explain_users import Users
 from sipgw.management.explaining import explain as find_out
 from sipgw.management.locate import Asker
 from sipgw.management.parameters import parse_method, parse_request_uri
@@ -14,17 +16,22 @@ from sipgw.server.store import Contents
 
 
 class _Rehearsal(Rehearsal):
-    """With what is stored given, instead of read from the store."""
+    """With what is stored given, and whom the gateway knows, instead of read from files."""
 
-    def __init__(self, config: Config, asker: Asker, stored: Contents) -> None:
-        self._given = stored
+    def __init__(self, config: Config, asker: Asker, stored: Contents, accounts: Accounts) -> None:
+        self._given, self._accounts = stored, accounts
         super().__init__(config, asker)
 
     def _stored(self) -> Contents:
         return self._given
 
+    def _users(self) -> Users:
+        return Users(self._accounts)
 
-async def explain_live(config: Config, stored: Contents, method: str, uri: str, sender: str) -> dict[str, Any]:
+
+async def explain_live(
+    config: Config, stored: Contents, accounts: Accounts, method: str, uri: str, sender: str
+) -> dict[str, Any]:
     """What would happen to a request, as `sipgw explain --json` shows it. Raises ValueError for what is no method, URI
     or address, with a text that says which."""
     checked = [
@@ -35,7 +42,7 @@ async def explain_live(config: Config, stored: Contents, method: str, uri: str, 
             ("from", parse_endpoint_address, sender or f"sip:somebody@{config.gateway.domains[0]}"),
         )
     ]
-    return asdict(await find_out(_Rehearsal(config, Resolver(), stored), *checked))
+    return asdict(await find_out(_Rehearsal(config, Resolver(), stored, accounts), *checked))
 
 
 def _named(name: str, parse: Any, text: str) -> str:

@@ -179,6 +179,8 @@ def _decision(subject: str, one: Decision, found: Explanation, config: Config) -
         yield "", f"ms-diagnostics {one.diagnostics} {one.text}"
     if one.detail:
         yield "because", one.detail
+    if one.unless:
+        yield "unless", one.unless
     if one.todo:
         yield "to do", one.todo
 

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from sipgw.core.failures import NO_USER, NOT_SIGNED_IN
 from sipgw.core.gruu import is_gruu
 from sipgw.core.location import Binding
 from sipgw.core.pool_servers import is_among
@@ -47,7 +48,7 @@ async def explain(rehearsal: Rehearsal, method: str, uri: str, sender: str) -> E
         route = await rehearsal.route(data, flow)
     except MalformedMessage:  # the engine says so too
         route = Route()
-    decision = _decision(await rehearsal.perform(data, flow), target)
+    decision = _doubted(_decision(await rehearsal.perform(data, flow), target), target, rehearsal)
     explaining = _Explaining(rehearsal, method, target, route if decision.kind == "forwarded" else Route())
     return Explanation(
         method=method,
@@ -112,6 +113,15 @@ def _decision(doings: Doings, uri: SipUri | None) -> Decision:
     number, text, detail = _diagnostics(response)
     todo = advice(response.status, number, uri)
     return Decision("refused", response.status, response.reason, number, text, detail, todo)
+
+
+def _doubted(decision: Decision, uri: SipUri | None, rehearsal: Rehearsal) -> Decision:
+    """A user who is known and has no endpoint gets another answer, and the gateway may know more users than we do."""
+    doubts = rehearsal.users.doubts
+    if decision.diagnostics != NO_USER.id or uri is None or not uri.user or is_gruu(uri) or not doubts:
+        return decision
+    other = f"then it is {NOT_SIGNED_IN.status}, ms-diagnostics {NOT_SIGNED_IN.id}"
+    return replace(decision, unless=f"{', or '.join(doubts)}: {other}")
 
 
 def _diagnostics(response: Response) -> tuple[int, str, str]:

@@ -10,7 +10,8 @@ Kind = Literal["forwarded", "answered", "refused", "dropped"]
 @dataclass(frozen=True)
 class Decision:
     """What the caller gets. `status` 0 where that is for others to say; `diagnostics` is the id of ms-diagnostics, 0
-    without one; `detail` says more, `todo` is what an operator can do about it."""
+    without one; `detail` says more, `todo` is what an operator can do about it. `unless` is what is not known here and
+    would make it another, in words that go on after "unless", "" where nothing is in doubt."""
 
     kind: Kind
     status: int = 0
@@ -19,6 +20,7 @@ class Decision:
     text: str = ""
     detail: str = ""
     todo: str = ""
+    unless: str = ""
 
 
 @dataclass(frozen=True)

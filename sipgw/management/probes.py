@@ -9,6 +9,7 @@ from sipgw.config import Config, ListenAddress
 from sipgw.server.ears import bind
 from sipgw.server.running import Running
 from sipgw.server.store import Store, StoreError
+from sipgw.server.workers.sockets import own_addresses
 
 Grade = Literal["ok", "note", "FAIL"]
 
@@ -57,6 +58,25 @@ def ports(config: Config, running: Running | None) -> Iterator[Verdict]:
         for ear in ears:
             ear.sock.close()
         yield Verdict("ok", "gateway.listen", f"{address} is free")
+
+
+def workers(config: Config, running: Running | None) -> Iterator[Verdict]:
+    """Whether several workers find a core each, and their ports for what they send to pools."""
+    gateway, cores = config.gateway, len(os.sched_getaffinity(0))
+    if gateway.workers == 1:
+        return
+    few = gateway.workers > cores
+    advice = f"{gateway.workers} share {cores}, which is slower than one each; write {cores} or less"
+    text = advice if few else f"{gateway.workers} of {cores} cores"
+    yield Verdict("note" if few else "ok", "gateway.workers", text)
+    if not gateway.worker_port or running is not None:
+        return
+    for transport, host, port in (address for addresses in own_addresses(config) for address in addresses):
+        address = ListenAddress(transport, host, port)
+        try:
+            bind([address], gateway.fqdn)[0].sock.close()
+        except OSError as error:
+            yield Verdict("FAIL", "gateway.worker_port", f"{address}: {_port_problem(error, address)}")
 
 
 def _unbound(address: ListenAddress, error: OSError, running: Running | None) -> Verdict:

@@ -17,6 +17,7 @@ from sipgw.core.route import Route
 from sipgw.engine import Engine
 from sipgw.events import Flow, Listener, Output, Persist, Resolve, Send
 from sipgw.locating import Answer, Question
+from sipgw.management.explain_users import Users, configured_users
 from sipgw.management.locate import Asker, locate
 from sipgw.message.message import Request, Response
 from sipgw.message.parser import parse_message
@@ -51,6 +52,8 @@ class Rehearsal:
         self.registry.replace_stored(stored.endpoints)
         self.registry.replace_states(stored.pool_states)
         self.engine = self._engine(stored)
+        self.users = self._users()
+        self.engine.router.accounts = self.users.accounts
         self._cids = iter(range(1, 1 << 62))
         if self.running is not None:
             self._learn(self.running)
@@ -60,6 +63,9 @@ class Rehearsal:
         if not path.exists():
             return Contents([], [], os.urandom(32))
         return contents(path, self.wall)
+
+    def _users(self) -> Users:
+        return configured_users(self.config, self.running)
 
     def _engine(self, stored: Contents) -> Engine:
         gateway = self.config.gateway

@@ -12,9 +12,12 @@ Entry = Mapping[str, Sequence[Any]]  # attribute to values: text, bytes, bool or
 
 URI, ENABLED, ALIASES = "msRTCSIP-PrimaryUserAddress", "msRTCSIP-UserEnabled", "proxyAddresses"
 LOGON, UPN, CONTROL = "sAMAccountName", "userPrincipalName", "userAccountControl"
-ATTRIBUTES = (URI, ENABLED, ALIASES, LOGON, UPN, CONTROL)
+DNS = ("distinguishedName", "entryDN")  # as Active Directory calls an entry's own name, and RFC 5020
+ATTRIBUTES = (URI, ENABLED, ALIASES, LOGON, UPN, CONTROL, *DNS)
 MAX_ALIASES = 32  # SIP addresses of one user; the rest is left out
 _ACCOUNT_DISABLED = 2  # a bit of userAccountControl
+_RDN = re.compile(r"(?:\\.|[^\\,])+", re.DOTALL)  # of a DN (RFC 4514 §2): a comma in a name is escaped
+_LABEL = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,39 @@ def read_entry(entry: Entry, rules: EntryRules) -> Account | None:
 
 
 def _names(entry: Entry, rules: EntryRules) -> tuple[str, ...]:
-    """The logon name, with its domain where that is known; the principal name; further SIP addresses."""
-    logon, principal = _text(entry, LOGON), _text(entry, UPN)
+    """The logon name, with its domain where that is known; the principal names; further SIP addresses."""
+    logon = _text(entry, LOGON)
     if logon and rules.netbios_domain:
         logon = f"{rules.netbios_domain}\\{logon}"
     aliases = [str(value) for value in entry.get(ALIASES, ()) if str(value).lower().startswith("sip:")]
-    return tuple(dict.fromkeys(name for name in (logon, principal, *aliases[:MAX_ALIASES]) if name))
+    return tuple(dict.fromkeys(name for name in (logon, *_principals(entry), *aliases[:MAX_ALIASES]) if name))
+
+
+def _principals(entry: Entry) -> tuple[str, ...]:
+    """The explicit principal name, and the implicit one that a ticket has ([MS-ADTS] §5.1.1.1.1): the logon name in the
+    domain that the entry is in, whatever the explicit one says. An explicit one without a domain is good for a ticket
+    in that domain as well, which may be the name of another; what two entries claim belongs to neither.
+    """
+    logon, explicit, domain = _text(entry, LOGON), _text(entry, UPN), domain_of(_dn(entry))
+    if not domain:
+        return (explicit,)
+    if explicit and "@" not in explicit:
+        explicit = f"{explicit}@{domain}"
+    return explicit, f"{logon}@{domain}" if logon else ""
+
+
+def _dn(entry: Entry) -> str:
+    return next(filter(None, (_text(entry, attribute) for attribute in DNS)), "")
+
+
+def domain_of(dn: str) -> str:
+    """`corp.contoso.com` of `CN=Alice,OU=Sales,DC=corp,DC=contoso,DC=com` (RFC 2247 §2), "" for what ends otherwise."""
+    labels: list[str] = []
+    for rdn in reversed(_RDN.findall(dn)):
+        if rdn[:3].lower() != "dc=":
+            break
+        labels.insert(0, rdn[3:])
+    return ".".join(labels) if all(map(_LABEL.fullmatch, labels)) else ""
 
 
 def _is_enabled(entry: Entry) -> bool:

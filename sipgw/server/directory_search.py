@@ -53,6 +53,9 @@ def read_directory(source: Source) -> Found:
         client = _client(source)
         with client.connect(timeout=CONNECT) as connection:
             return _read(connection, source)
+    except bonsai.errors.InvalidDN as error:  # the library takes no entry at all then
+        advice = "which the LDAP library cannot read; leave it out by directory.filter"
+        raise DirectoryError(f"{source.url}: there is an entry {_reason(error)}, {advice}") from None
     except bonsai.errors.LDAPError as error:
         raise DirectoryError(f"{source.url}: {_reason(error)}") from None
     except OSError as error:

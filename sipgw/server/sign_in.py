@@ -12,7 +12,6 @@ from sipgw.auth.gate import Gate
 from sipgw.auth.kerberos_mechanism import KerberosMechanism
 from sipgw.auth.lockout import Lockout, LockoutSettings
 from sipgw.auth.mechanism import Mechanism
-from sipgw.auth.ntlm_mechanism import NtlmMechanism
 from sipgw.auth.sipae_server import SipaeServer, SipaeSettings
 from sipgw.config import Config
 from sipgw.server.kerberos import AcceptedContext, gateway_credentials
@@ -57,6 +56,8 @@ class SignIn:
             key = gateway_credentials(config)
             yield KerberosMechanism(self.users, config.gateway.fqdn, lambda: AcceptedContext(key))
         if "ntlm" in config.auth.schemes:
+            from sipgw.auth.ntlm_mechanism import NtlmMechanism  # what it needs takes long to load
+
             yield NtlmMechanism(self.users, config.gateway.fqdn, self._random, wall_offset, config.auth.clock_skew)
 
 

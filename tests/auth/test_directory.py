@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from sipgw.auth.accounts import Account
+from sipgw.auth.accounts import Account, AccountTable
 from sipgw.observability.log import get_logger
 from sipgw.server import directory as module
 from sipgw.server.directory import Directory, Keeping
-from sipgw.server.directory_entries import Entry, EntryRules, Found, read_entries, read_entry
+from sipgw.server.directory_entries import Entry, EntryRules, Found, domain_of, read_entries, read_entry
 from sipgw.server.directory_search import DirectoryError
 
 RULES = EntryRules(("contoso.com",))
@@ -31,6 +31,87 @@ def test_an_entry() -> None:
     assert read_entry(FULL, EntryRules(("contoso.com",), "CORP")) == Account(
         "sip:alice@contoso.com", ("CORP\\alice", *names[1:])
     )
+
+
+CORP = ["CN=Alice,OU=Sales,DC=corp,DC=contoso,DC=com"]
+MADE = ("alice", "alice@contoso.com", "alice@corp.contoso.com")  # logon name, explicit and implicit principal name
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"distinguishedName": CORP}, MADE),
+        ({"entryDN": CORP}, MADE),
+        ({"distinguishedName": CORP, "userPrincipalName": []}, (MADE[0], MADE[2])),
+        ({"distinguishedName": CORP, "userPrincipalName": [MADE[2]]}, (MADE[0], MADE[2])),
+        ({"distinguishedName": CORP, "userPrincipalName": ["al"]}, ("alice", "al@corp.contoso.com", MADE[2])),
+        ({"distinguishedName": CORP, "sAMAccountName": []}, (MADE[1],)),
+        ({"distinguishedName": ["CN=Alice,O=Contoso"]}, MADE[:2]),
+        ({}, MADE[:2]),
+    ],
+)
+def test_principal_names(change: Entry, names: tuple[str, ...]) -> None:
+    """A ticket is for the implicit one, also where the explicit one is the user's SIP address."""
+    entry = {**FULL, "userPrincipalName": [MADE[1]], "proxyAddresses": [], **change}
+    account = read_entry(entry, RULES)
+    assert account is not None and account.names == names
+
+
+@pytest.mark.parametrize(
+    ("dn", "domain"),
+    [
+        ("CN=Alice,OU=Sales,DC=corp,DC=contoso,DC=com", "corp.contoso.com"),
+        ("cn=alice,dc=Contoso,dc=com", "Contoso.com"),
+        ("DC=contoso,DC=com", "contoso.com"),
+        ("CN=a\\,DC=evil,DC=com", "com"),
+        ("CN=a\\2CDC=evil,DC=com", "com"),
+        ("CN=a\\5C2CDC=evil,DC=com", "com"),
+        ("CN=a\\\\,DC=contoso,DC=com", "contoso.com"),
+        ("DC=contoso,OU=x,DC=com", "com"),
+        ("CN=a,DC=not a label,DC=com", ""),
+        ("CN=a,DC=corp+CN=b,DC=com", ""),
+        ("CN=a,DC=,DC=com", ""),
+        ("CN=a,O=Contoso", ""),
+        ("\\", ""),
+        ("", ""),
+    ],
+)
+def test_the_domain_of_an_entry(dn: str, domain: str) -> None:
+    assert domain_of(dn) == domain
+
+
+def owners(name: str, *entries: Entry) -> set[str]:
+    """Whose a name is, in each order of the entries."""
+    tables = [AccountTable(read_entries(order, RULES).accounts) for order in (entries, entries[::-1])]
+    return {account.uri if account else "nobody" for account in (table.find(name) for table in tables)}
+
+
+def entry_of(logon: str, principal: str, dn: str = "DC=corp,DC=contoso,DC=com") -> Entry:
+    return {
+        "msRTCSIP-PrimaryUserAddress": [f"sip:{logon}.sip@contoso.com"],
+        "msRTCSIP-UserEnabled": ["TRUE"],
+        "sAMAccountName": [logon],
+        "userPrincipalName": [principal] if principal else [],
+        "distinguishedName": [f"CN={logon},{dn}"],
+    }
+
+
+@pytest.mark.parametrize("claim", ["alice@corp.contoso.com", "ALICE@Corp.Contoso.com", "alice"])
+def test_nobody_gets_the_principal_of_another(claim: str) -> None:
+    """Who may write his own userPrincipalName gets tickets by it; they are then good for nobody."""
+    alice, mallory = entry_of("alice", "alice@contoso.com"), entry_of("mallory", claim)
+    assert owners("alice@CORP.CONTOSO.COM", alice) == {"sip:alice.sip@contoso.com"}
+    assert owners("alice@CORP.CONTOSO.COM", alice, mallory) == {"nobody"}
+    assert owners("alice@contoso.com", alice, mallory) == {"sip:alice.sip@contoso.com"}
+    assert owners("mallory@CORP.CONTOSO.COM", alice, mallory) == {"sip:mallory.sip@contoso.com"}
+
+
+def test_the_same_logon_name_in_two_domains() -> None:
+    here = entry_of("alice", "")
+    there = {**entry_of("alice", "", "DC=lab,DC=contoso,DC=com"), "msRTCSIP-PrimaryUserAddress": ["sip:l@contoso.com"]}
+    assert owners("alice@corp.contoso.com", here, there) == {"sip:alice.sip@contoso.com"}
+    assert owners("alice@lab.contoso.com", here, there) == {"sip:l@contoso.com"}
+    assert owners("alice", here, there) == {"nobody"}
 
 
 @pytest.mark.parametrize(

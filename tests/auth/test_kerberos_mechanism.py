@@ -60,6 +60,13 @@ def test_a_sip_address_is_no_principal(principal: str) -> None:
     assert outcome == Failed("no account has this principal among its names", principal, guessed=False)
 
 
+def test_a_letter_that_only_looks_the_same_is_another() -> None:
+    ken = Account("sip:ken@contoso.com", ("ken@corp.contoso.com",))
+    begin = KerberosMechanism(AccountTable([ken]), "sipgw.contoso.com", Reader).begin
+    assert isinstance(begin().step(b"KEN@CORP.CONTOSO.COM", 0.0), Proven)
+    assert isinstance(begin().step("\N{KELVIN SIGN}en@CORP.CONTOSO.COM".encode(), 0.0), Failed)
+
+
 def test_what_is_refused_is_no_guess() -> None:
     begin = mechanism().begin
     assert begin().step(b"", 0.0) == Failed("a Kerberos sign-in without a ticket", guessed=False)

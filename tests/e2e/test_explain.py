@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sipgw.server.running import Running, read_running
+from tests.e2e.admin_gateway import Phone, running
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.raw_client import RawClient
 
@@ -59,6 +60,43 @@ async def the_pool_is_down(config: Path, server: str, gateway: Program) -> None:
     (tried,) = [line for line in said if line.startswith("tried ")]
     assert tried.startswith(f"tried     1. {server}, active, down since ")
     assert tried.endswith(": Connection refused")
+
+
+BOB = ("INVITE", "sip:bob@contoso.com")
+
+
+async def test_a_user_who_has_signed_out(tmp_path: Path) -> None:
+    """What the caller gets, what the gateway says of it, and what the command does, with and without its help."""
+    with running(tmp_path) as gateway, Phone(gateway.udp_port()) as phone:
+        for expires in (600, 0):
+            assert phone.ask("REGISTER", "sip:contoso.com", "bob@contoso.com", f"Expires: {expires}")[0] == 200
+        status, text = phone.ask(*BOB)
+        assert status == 480 and "ms-diagnostics: 1007;" in text
+        for uri, answer in ((BOB[1], (480, 1007)), ("sip:nobody@contoso.com", (404, 1003))):
+            decision = gateway.ask("POST", "/api/v1/explain", {"method": "INVITE", "uri": uri}).body["decision"]
+            assert (decision["status"], decision["diagnostics"], decision["unless"]) == (*answer, "")
+        status, said = await output_of("explain", *BOB, "--config", gateway.config)
+        assert status == 1
+        assert "          ms-diagnostics 1003 User does not exist" in said
+        assert any(line.startswith("unless    the user has signed out since") for line in said)
+        address = gateway.url.removeprefix("http://")  # which the command finds the gateway by from now on
+        text = gateway.config.read_text().replace('[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "{address}"')
+        gateway.config.write_text(text)
+        status, said = await output_of("explain", *BOB, "--config", gateway.config)
+        assert status == 1
+        assert any("ms-diagnostics 1007 " in line for line in said), said
+        assert not any(line.startswith("unless") for line in said)
+
+
+async def test_a_user_who_has_never_signed_in(tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    users.write_text('[[user]]\nuri = "sip:bob@contoso.com"\npassword = "secret"\n')
+    users.chmod(0o600)
+    with running(tmp_path, extra='[auth]\nschemes = ["digest"]\n') as gateway:
+        decision = gateway.ask("POST", "/api/v1/explain", {"method": "INVITE", "uri": BOB[1]}).body["decision"]
+        assert (decision["status"], decision["diagnostics"]) == (480, 1007)
+        _, said = await output_of("explain", *BOB, "--config", gateway.config)
+        assert any("ms-diagnostics 1007 " in line for line in said), said
 
 
 async def test_check_takes_the_ports_of_a_gateway_that_runs_for_its_own(tmp_path: Path) -> None:

@@ -49,6 +49,27 @@ def test_configuration_mistakes(sipgw: Run, gw: Path) -> None:
     assert [line.split(":")[0] for line in lines(found.out)] == ["FAIL config", "FAIL config"]
 
 
+def test_workers(sipgw: Run, gw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    assert verdicts(sipgw, "gateway.workers") == []
+    edit(gw, ("[gateway]", "[gateway]\nworkers = 2"))
+    assert verdicts(sipgw, "gateway.workers") == ["ok gateway.workers: 2 of 2 cores"]
+    edit(gw, ("workers = 2", "workers = 3"))
+    advice = "3 share 2, which is slower than one each; write 2 or less"
+    assert verdicts(sipgw, "gateway.workers") == [f"note gateway.workers: {advice}"]
+
+
+def test_ports_of_workers(sipgw: Run, gw: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        edit(gw, ("[gateway]", f"[gateway]\nworkers = 1\nworker_port = {port}"))
+        assert verdicts(sipgw, "gateway.worker_port") == []
+        edit(gw, ("workers = 1", "workers = 2"))
+        (found,) = verdicts(sipgw, "gateway.worker_port")[:1]
+        assert found.startswith(f"FAIL gateway.worker_port: udp:127.0.0.1:{port}: in use by another program")
+
+
 def verdicts(sipgw: Run, subject: str) -> list[str]:
     """The lines about one thing; the pool is down, so the status is 1 whatever else is found."""
     found = sipgw("check")

@@ -5,9 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from sipgw.auth.accounts import Account, Accounts
 from sipgw.config import Config
 from sipgw.core.gruu import is_gruu
-from sipgw.core.location import Binding
+from sipgw.core.location import Binding, LocationService
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.uri import parse_uri
 from sipgw.server.admin.models import ExplainBody, Fault
@@ -18,9 +19,24 @@ from sipgw.server.store import Contents
 if TYPE_CHECKING:
     from sipgw.server.app import GatewayApp
 
-# Configuration, what is stored that matters, method, URI, sender ("" for anybody): what `sipgw explain --json` shows.
-# Raises ValueError for a method or a URI that is none, naming it.
-Explain = Callable[[Config, Contents, str, str, str], Awaitable[dict[str, Any]]]
+# Configuration, what is stored that matters, the users that are known, method, URI, sender ("" for anybody): what
+# `sipgw explain --json` shows. Raises ValueError for a method or a URI that is none, naming it.
+Explain = Callable[[Config, Contents, Accounts, str, str, str], Awaitable[dict[str, Any]]]
+
+
+class _Known:
+    """The users as the router has them, and for the rehearsal those as well who were signed in lately: its own location
+    service has never seen them."""
+
+    def __init__(self, accounts: Accounts | None, location: LocationService) -> None:
+        self._accounts = accounts
+        self._location = location
+
+    def find(self, name: str) -> Account | None:
+        account = self._accounts.find(name) if self._accounts is not None else None
+        if account is None and self._location.known(name.partition(":")[2]):
+            return Account(name, ())
+        return account
 
 
 async def explain(call: Call) -> Answer:
@@ -31,8 +47,9 @@ async def explain(call: Call) -> Answer:
         raise Problem("not-found", "this program cannot explain; ask a gateway that sipgw serve has started")
     sender = wanted.sender or ""
     stored = _stored(gateway, (wanted.uri, sender))
+    known = _Known(gateway.engine.router.accounts, gateway.engine.location)
     try:
-        return Answer(await gateway.explain(gateway.config, stored, wanted.method, wanted.uri, sender))
+        return Answer(await gateway.explain(gateway.config, stored, known, wanted.method, wanted.uri, sender))
     except ValueError as error:
         raise Problem("invalid", str(error), [Fault(text=str(error))]) from None
 

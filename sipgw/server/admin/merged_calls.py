@@ -50,13 +50,15 @@ def merged_page(pages: Sequence[CallPage], calls: list[CallBody], limit: int, lo
 
 
 def merged_call(parts: Iterable[CallBody]) -> CallBody:
-    """The parts of one call as one. What it was about the one knows that was there first."""
-    found = sorted(parts, key=lambda part: part.began)
+    """The parts of one call as one. What it was about the one knows that saw its first request; who only passed on an
+    answer comes behind, as times are known to the millisecond."""
+    found = sorted(parts, key=lambda part: (not part.method, part.began))
     first = found[0]
     final = next((part for part in found if part.status and part.method == first.method), first)
     failed = next((part for part in found if part.failure), first)
     return first.model_copy(
         update={
+            "began": min(part.began for part in found),
             "serial": max(part.serial for part in found),
             "touched": max(part.touched for part in found),
             "status": final.status,

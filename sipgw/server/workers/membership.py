@@ -15,6 +15,7 @@ from sipgw.server.workers.replica import Replica
 
 ROOM = 4 << 20  # bytes for others that may wait; beyond it messages for them are lost, and counted
 PATIENCE = 5.0  # seconds that an answer of another may take
+NO_ROOM = f"{OURS}waits for another worker"
 MAX_ASKED = 1000  # questions under way
 
 
@@ -60,12 +61,14 @@ class Membership:
         self._tell(wire.Lost(flow.cid, reason))
 
     def send(self, send: Send, flow: Flow) -> bool:
-        """Over a connection that another worker holds; False where none does, or there is no room."""
+        """Over a connection that another worker holds; False where none does."""
         replica = self._replica
         if replica is None or flow.cid not in replica.engine.layer.flows or worker_of(flow.cid) == self.number:
             return False
         packet = wire.SendOver(self.number, flow.cid, send.data, send.key)
-        return self._pass(worker_of(flow.cid), packet)
+        if not self._pass(worker_of(flow.cid), packet):
+            replica.shell.send_failed(send.key, NO_ROOM)
+        return True
 
     def hand_over(self, output: HandOver) -> None:
         packet = wire.Sip(output.data, wire.FlowData.of(output.flow), output.passed)
@@ -148,7 +151,7 @@ class Membership:
         """The other worker does not take what we have for it."""
         self.counters["hand_overs_lost"] += 1
         if isinstance(packet, wire.SendOver) and packet.key:
-            replica.shell.send_failed(packet.key, f"{OURS}waits for another worker")
+            replica.shell.send_failed(packet.key, NO_ROOM)
 
     def _answer(self, replica: Replica, packet: wire.Answer) -> None:
         if packet.error is None:
@@ -220,11 +223,13 @@ class Membership:
         finally:
             del self._asked[serial]
 
-    async def ask_others(self, what: str, value: Any = None) -> list[Any]:
+    async def ask_others(self, what: str, value: Any = None, patience: float = PATIENCE) -> list[Any]:
         """What all other workers answer; those that do not are left out."""
         replica = self._replica
         others = sorted(replica.sharing.alive - {self.number}) if replica is not None else []
-        found = await asyncio.gather(*(self.ask(other, what, value) for other in others), return_exceptions=True)
+        found = await asyncio.gather(
+            *(self.ask(other, what, value, patience) for other in others), return_exceptions=True
+        )
         for one in found:
             if isinstance(one, BaseException) and not isinstance(one, NoAnswer):
                 raise one

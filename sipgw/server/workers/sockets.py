@@ -2,6 +2,7 @@
 and the kernel goes on dividing among as many as before."""
 
 import socket
+from itertools import count, repeat
 
 from sipgw.config import Config, ListenAddress
 from sipgw.server.ears import Ears, bind
@@ -38,14 +39,8 @@ class Sockets:
         self._shared.update(added)
 
     def _bind_own(self, config: Config) -> None:
-        """One for each address that datagrams are heard at, on a port that is free."""
-        gateway = config.gateway
-        hosts = dict.fromkeys(item.host for item in gateway.listen if item.transport == "UDP")
-        for at in range(self._workers):
-            first = gateway.worker_port + at * len(hosts) if gateway.worker_port else 0
-            ports = [first + number if first else 0 for number in range(len(hosts))]
-            addresses = [("UDP", host, port) for host, port in zip(hosts, ports, strict=True)]
-            self._own.append(bind(addresses, gateway.fqdn))
+        for addresses in own_addresses(config):
+            self._own.append(bind(addresses, config.gateway.fqdn))
 
     def drop(self, addresses: list[ListenAddress]) -> None:
         for item in addresses:
@@ -67,7 +62,15 @@ class Sockets:
         _close([ear for group in [*self._shared.values(), *self._own] for ear in group])
 
 
-def bind_group(address: Address, name: str, count: int) -> list[Ears]:
+def own_addresses(config: Config) -> list[list[Address]]:
+    """For each worker one at each host that datagrams are heard at, with port 0 for one that is free."""
+    gateway = config.gateway
+    hosts = list(dict.fromkeys(item.host for item in gateway.listen if item.transport == "UDP"))
+    ports = count(gateway.worker_port) if gateway.worker_port else repeat(0)
+    return [[("UDP", host, next(ports)) for host in hosts] for _ in range(gateway.workers)]
+
+
+def bind_group(address: Address, name: str, many: int) -> list[Ears]:
     """As many sockets at one address. Raises OSError, also where somebody else of this user has bound it so: then some
     of what comes would go there."""
     transport, host, port = address
@@ -75,7 +78,7 @@ def bind_group(address: Address, name: str, count: int) -> list[Ears]:
         bind([address], name)[0].sock.close()
     ears: list[Ears] = []
     try:
-        for _ in range(count):
+        for _ in range(many):
             ears += bind([(transport, host, port)], name, shared=True)
             port = ears[0].listener.port
     except BaseException:

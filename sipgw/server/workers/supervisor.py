@@ -35,7 +35,7 @@ from sipgw.server.workers.hub import Hub
 from sipgw.server.workers.sockets import Sockets
 from sipgw.server.workers.spawn import Child, Pause, spawn
 
-START = 60.0  # seconds that a worker may take to be ready
+START = 120.0  # seconds that a worker may take to be ready: it reads all registrations
 SILENT = 30.0  # seconds without a word after which a worker is ended
 RELOADED = 30.0  # seconds that a worker may take to go by another configuration
 STOPPED = 12.0  # seconds that workers may take to end
@@ -181,7 +181,8 @@ class Supervisor:
                 return
             wait = pause.after(loop.time() - began)
             self.restarts += 1
-            self._log.error("worker ended", worker=number, pid=child.pid, how=how, again_in=wait)
+            tell = self._log.info if child.process.returncode == 0 else self._log.error
+            tell("worker ended", worker=number, pid=child.pid, how=how, again_in=wait)
             await asyncio.sleep(wait)
             async with self._changing:
                 if self._stopping:

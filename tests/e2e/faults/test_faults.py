@@ -37,8 +37,6 @@ from tests.e2e.faults.site import (
 )
 from tests.e2e.programs import Program, sipgw
 
-pytestmark = pytest.mark.alone
-
 
 class Fault(NamedTuple):
     """`status` and `id` are what the client is told where no other server is, with `reason` for this one. The server

@@ -27,22 +27,31 @@ names = ["bob", "bob@{REALM.lower()}"]
 """
 
 
-def set_up(folder: Path, keytab: Path, server: str = "tcp:127.0.0.1:9", schemes: str = '"kerberos"') -> Path:
-    """The configuration of a gateway that is `FQDN`."""
+def set_up(
+    folder: Path,
+    keytab: Path,
+    server: str = "tcp:127.0.0.1:9",
+    schemes: str = '"kerberos"',
+    users: str = "users.toml",
+    more: str = "",
+) -> Path:
+    """The configuration of a gateway that is `FQDN`; `more` are further tables."""
     config = write_config(folder, server, listen=("tcp:127.0.0.1:0",))
     text = config.read_text().replace('fqdn = "127.0.0.1"', f'fqdn = "{FQDN}"\ntrusted_peers = []')
-    config.write_text(f'{text}[auth]\nschemes = [{schemes}]\nkeytab = "{keytab}"\n')
-    users = folder / "users.toml"
-    users.write_text(USERS)
-    users.chmod(0o600)
+    config.write_text(f'{text}[auth]\nschemes = [{schemes}]\nkeytab = "{keytab}"\nusers = "{users}"\n{more}')
+    file = folder / "users.toml"
+    file.write_text(USERS)
+    file.chmod(0o600)
     return config
 
 
 @asynccontextmanager
-async def site(folder: Path, here: Realm, schemes: str = '"kerberos"') -> AsyncIterator[tuple[Program, int]]:
+async def site(
+    folder: Path, here: Realm, schemes: str = '"kerberos"', users: str = "users.toml", more: str = ""
+) -> AsyncIterator[tuple[Program, int]]:
     """A gateway before a pool, and its port."""
     async with sipgw("pool", "--listen", "tcp:127.0.0.1:0", "--room", "Lobby") as pool:
-        config = set_up(folder, here.keytab, f"tcp:127.0.0.1:{(await pool.ports())['tcp']}", schemes)
+        config = set_up(folder, here.keytab, f"tcp:127.0.0.1:{(await pool.ports())['tcp']}", schemes, users, more)
         async with sipgw("serve", "--config", config) as gateway:
             yield gateway, (await gateway.ports())["tcp"]
 

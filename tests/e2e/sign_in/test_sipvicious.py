@@ -9,7 +9,7 @@ from tests.e2e.sign_in.test_phones import MD5, PATIENCE, free_port, site
 
 NAMES = ("alice", "bob", "carol", "ocschat", "nobody", "2000")
 DOMAIN = ("--domain", "contoso.com")
-pytestmark = [pytest.mark.peer("svwar", "sipvicious"), pytest.mark.alone]
+pytestmark = pytest.mark.peer("svwar", "sipvicious")
 
 
 async def tool(folder: Path, port: int, name: str, *arguments: str) -> str:

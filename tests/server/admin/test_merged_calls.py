@@ -58,6 +58,12 @@ def test_the_answer_to_something_else_is_not_that_to_the_call() -> None:
     assert (found.method, found.status) == ("INVITE", 0)
 
 
+def test_who_passed_on_an_answer_does_not_know_what_it_was_to() -> None:
+    answer = call("x", 1, 1.0, method="", uri="")
+    found = merged_call([answer, call("x", 2, 1.0, status=200)])
+    assert (found.method, found.uri, found.status) == ("INVITE", "sip:b@c", 200)
+
+
 def test_within_a_millisecond_what_came_in_is_first() -> None:
     sent = call("x", 1, 1.0, steps=[step(1, 1.0), step(2, 2.0002, "out", "sent")])
     came = call("x", 2, 2.0, steps=[step(1, 2.0004, "in", "came")])
