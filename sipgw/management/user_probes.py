@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sipgw.auth.accounts import Account
+from sipgw.auth.accounts import Account, AccountTable
 from sipgw.config import Config, ConfigError
 from sipgw.config.users import load_users, readable_by_others, users_rules
 from sipgw.management.probes import Verdict
@@ -28,6 +28,7 @@ def sign_in(config: Config) -> Iterator[Verdict]:
         yield Verdict("FAIL", "auth.users", str(error))
         return
     yield from _counted(accounts, source)
+    yield from _claimed_twice(accounts)
     if config.auth.users_file is not None and readable_by_others(config.auth.users_file):
         advice = "whoever reads an NT hash can sign in with it: chmod 600"
         yield Verdict("note", "auth.users", f"{config.auth.users_file} can be read by others; {advice}")
@@ -64,6 +65,15 @@ def _counted(accounts: Sequence[Account], source: str) -> Iterator[Verdict]:
         return
     disabled = len(accounts) - enabled
     yield Verdict("ok", "auth.users", f"{source}: {enabled} users" + (f", {disabled} disabled" if disabled else ""))
+
+
+def _claimed_twice(accounts: Sequence[Account]) -> Iterator[Verdict]:
+    """Names in a directory that several entries have: nobody signs in by them (a file with such is refused)."""
+    names = AccountTable(accounts).ambiguous()
+    if names:
+        named = " ".join(names[:MAX_NAMED]) + (" ..." if len(names) > MAX_NAMED else "")
+        text = f"{len(names)} names belong to several users, and nobody signs in by them: {named}"
+        yield Verdict("note", "auth.users", text)
 
 
 def _without(

@@ -21,11 +21,11 @@ async def run_client(options: ClientOptions) -> int:
             else:
                 await _interactive(client, options)
             await client.sign_out()
+    except TimeoutError:  # an OSError too
+        print(f"sipgw client: not done within {options.timeout:g} s", file=sys.stderr)
+        return 1
     except (ClientError, OSError) as error:
         print(f"sipgw client: {_plain(str(error))}", file=sys.stderr)
-        return 1
-    except TimeoutError:
-        print(f"sipgw client: not done within {options.timeout:g} s", file=sys.stderr)
         return 1
     finally:
         await client.close()

@@ -36,6 +36,16 @@ async def test_two_clients_hear_each_other_and_find_the_history(tmp_path: Path, 
             assert "alice: grüße aus Köln <b>" in output
 
 
+async def test_what_nobody_says_is_not_waited_for_in_silence(tmp_path: Path) -> None:
+    async with sipgw("pool", "--listen", "tcp:127.0.0.1:0", "--room", "Lobby") as pool:
+        config = write_config(tmp_path, f"tcp:127.0.0.1:{(await pool.ports())['tcp']}")
+        async with sipgw("serve", "--config", config) as gateway:
+            server = ("--server", f"tcp:127.0.0.1:{(await gateway.ports())['tcp']}", "--timeout", "3")
+            async with sipgw("client", "--user", BOB, *server, "--join", "Lobby", "--expect", "hello") as bob:
+                status, output = await finished(bob)
+    assert (status, output.splitlines()[-1]) == (1, "sipgw client: not done within 3 s")
+
+
 async def test_a_missing_endpoint_is_told_to_the_user_and_logged(tmp_path: Path) -> None:
     config = write_config(tmp_path, "tcp:127.0.0.1:9", endpoint=False)
     async with sipgw("serve", "--config", config) as gateway:

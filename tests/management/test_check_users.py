@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sipgw.auth.accounts import Account
+from sipgw.server.directory_entries import Found
 from tests.management.conftest import Run, edit
 
 NT, HA1 = f'nt_hash = "{"a" * 32}"', f'ha1 = {{ SHA-256 = "{"b" * 64}", SHA-512-256 = "{"c" * 64}" }}'
@@ -70,6 +72,23 @@ def test_a_file_that_others_can_read(sipgw: Run, gw: Path) -> None:
 def test_mistakes_in_the_file(sipgw: Run, gw: Path) -> None:
     found = findings(sipgw, gw, '"ntlm"', user("alice", "nt_hash = 7") + user("bob", "x = 1"))
     assert [line.split(": ")[0] for line in found] == ["FAIL auth.users", "FAIL auth.users"]
+
+
+def test_names_that_several_users_have(sipgw: Run, gw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = [Account(f"sip:{name}@contoso.com", (name, "twice", "Thrice")) for name in ("alice", "bob")]
+    monkeypatch.setattr("sipgw.management.user_probes.source_of", lambda config: None)
+    monkeypatch.setattr("sipgw.management.user_probes.read_directory", lambda source: Found(accounts))
+    edit(
+        gw,
+        (
+            "[gateway]",
+            '[auth]\nschemes = ["ntlm"]\nusers = "ldap://127.0.0.1:1"\n[directory]\nbase = "dc=x"\n[gateway]',
+        ),
+    )
+    told = "2 names belong to several users, and nobody signs in by them: thrice twice"
+    assert told in sipgw("check").out
+    accounts.pop()
+    assert "belong to several" not in sipgw("check").out
 
 
 def test_a_directory_that_is_away(sipgw: Run, gw: Path) -> None:
