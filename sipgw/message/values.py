@@ -30,12 +30,18 @@ class CSeq(NamedTuple):
 
 class Via:
     """One Via value. `sent_by` is host[:port] as written; `host` is without brackets; `port` 0 when none is given;
-    `branch` "" likewise."""
+    `branch` "" likewise. `place` is sent-by to be compared: in lower case."""
 
-    __slots__ = ("branch", "host", "params", "port", "sent_by", "transport")
+    __slots__ = ("branch", "host", "params", "place", "port", "sent_by", "transport")
 
     def __init__(
-        self, transport: str, sent_by: str, host: str, port: int, params: list[tuple[str, str | None]]
+        self,
+        transport: str,
+        sent_by: str,
+        host: str,
+        port: int,
+        params: list[tuple[str, str | None]],
+        place: str = "",
     ) -> None:
         self.transport = transport
         self.sent_by = sent_by
@@ -43,6 +49,7 @@ class Via:
         self.port = port
         self.params = params
         self.branch = self.param("branch") or ""
+        self.place = place or sent_by.lower()
 
     def param(self, name: str) -> str | None:
         """The value of a parameter; "" when it stands without one; None when absent."""
@@ -134,14 +141,14 @@ def parse_via(text: str) -> Via:
     if "," in text:
         text = (split_list(text) or [""])[0]
     main, semicolon, tail = text.partition(";")
-    protocol, sent_by, host, port = _known_via_head(main) if len(main) <= MAX_LINE_KEPT else _via_head(main)
+    protocol, sent_by, host, port, place = _known_via_head(main) if len(main) <= MAX_LINE_KEPT else _via_head(main)
     if tail[:7] == "branch=" and not (";" in tail or '"' in tail or " " in tail or "\t" in tail):
-        return Via(protocol, sent_by, host, port, [("branch", tail[7:])])
-    return Via(protocol, sent_by, host, port, _via_params(tail) if semicolon else [])
+        return Via(protocol, sent_by, host, port, [("branch", tail[7:])], place)
+    return Via(protocol, sent_by, host, port, _via_params(tail) if semicolon else [], place)
 
 
-def _via_head(main: str) -> tuple[str, str, str, int]:
-    """Transport, sent-by, host and port of a Via before its parameters: a peer's are the same in all that it sends."""
+def _via_head(main: str) -> tuple[str, str, str, int, str]:
+    """Transport, sent-by, host, port and place of a Via: before its parameters all that a peer sends is the same."""
     words = main.split()
     if len(words) != 2:
         words = _rejoin_protocol(main)
@@ -149,7 +156,7 @@ def _via_head(main: str) -> tuple[str, str, str, int]:
     if protocol[:8].upper() != "SIP/2.0/" or len(protocol) == 8:
         raise MalformedMessage(f"Via is not SIP/2.0: {protocol[:30]!r}")
     host, port = split_host_port(sent_by)
-    return protocol[8:], sent_by, host, port
+    return protocol[8:], sent_by, host, port, sent_by.lower()
 
 
 _known_via_head = lru_cache(maxsize=4096)(_via_head)

@@ -317,7 +317,7 @@ def server_key(request: Request, method: str = "", any_tag: bool = False) -> Ser
         method = "INVITE"
     branch = via.branch
     if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return (branch, via.sent_by.lower(), method)
+        return (branch, via.place, method)
     to_tag = "" if any_tag else request.to_tag
     number = str(request.cseq.number)
     return (request.uri, to_tag, request.from_tag, request.call_id, number, method, via.encode())
