@@ -1,16 +1,10 @@
-"""The rows of docs/rfc-coverage, and a check at the end of a whole run that every test they name ran and passed.
-
-`tests/rfc/conftest.py` registers the `Recorder`. When only a part of the suite runs it says nothing.
-"""
+"""The rows of docs/rfc-coverage, and the tests that there are for them to name."""
 
 import ast
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 INDEX, PARTS = "rfc-coverage.md", "rfc-coverage"
 STATES = ("holds", "not applicable", "departs")
@@ -68,55 +62,3 @@ def functions_of(path: Path) -> set[str]:
         return set()
     body = ast.parse(path.read_text("utf-8")).body
     return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-
-
-def _excused(report: pytest.TestReport) -> bool:
-    return report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") != "true"
-
-
-class Recorder:
-    """Sees which tests ran, and fails a whole run in which one that the table names did not run and pass.
-
-    A test that was skipped because its real peer is missing is excused, but not in CI.
-    """
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._root = config.rootpath
-        chosen = config.option.ignore or config.option.ignore_glob or config.option.collectonly
-        self._whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
-        self._passed: set[str] = set()
-        self._failed: set[str] = set()
-        self._missing: list[str] = []
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        self._whole = self._whole and not items
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = report.nodeid.partition("[")[0].partition("/")[2]
-        if report.failed:
-            self._failed.add(name)
-        elif (report.when == "call" and report.passed) or _excused(report):
-            self._passed.add(name)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        ended_early = session.shouldstop or session.shouldfail
-        if not self._whole or ended_early or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            return
-        named = named_tests(read_rows(self._root / "docs"))
-        self._missing = sorted(named - (self._passed - self._failed))
-        if self._missing:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._missing:
-            terminalreporter.section("docs/rfc-coverage.md names tests that did not run and pass", red=True)
-            for test in self._missing:
-                terminalreporter.line(test)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config) -> None:
-    """For a conftest: registers the recorder, since a conftest is told of the tests in its own folder only."""
-    if not config.pluginmanager.has_plugin("coverage_rows"):
-        config.pluginmanager.register(Recorder(config), "coverage_rows")
