@@ -7,6 +7,7 @@ reaches the output: fields are masked by their name, and texts where they look l
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, Protocol, TextIO, cast
 
 import structlog
@@ -34,6 +35,23 @@ class Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
+class StandardError:
+    """What standard error is at the time. Where nobody reads it any longer, lines are lost and nothing else."""
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stderr.write(text)
+        except (OSError, ValueError):  # a broken pipe, a closed file
+            return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
 _threshold = LEVELS["info"]
 
 
@@ -41,7 +59,7 @@ def configure(log_format: str, level: str, stream: Stream | None = None) -> None
     """Set up this process's logging: `log_format` "console" or "json", `level` a key of LEVELS."""
     global _threshold
     _threshold = LEVELS[level]
-    output: Stream = stream if stream is not None else sys.stderr
+    output: Stream = stream if stream is not None else StandardError()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

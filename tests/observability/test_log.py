@@ -91,3 +91,27 @@ def test_what_is_no_secret_stays() -> None:
 def test_a_peer_cannot_steer_the_terminal(text: str) -> None:
     line = logged("console", agent=text)
     assert line.removesuffix("\n").isprintable()
+
+
+class Gone(io.StringIO):
+    """Where nobody reads any longer."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_a_reader_who_has_gone_costs_lines_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("console", "info")
+    log = get_logger()
+    with monkeypatch.context() as patched:
+        for stream in (Gone(), closed := io.StringIO()):
+            closed.close()
+            patched.setattr("sys.stderr", stream)
+            log.info("nobody reads this")
+    log.info("somebody reads this")
+    assert "somebody reads this" in capsys.readouterr().err

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.faults.scripted import Scripted, scripted, takes_calls
 from tests.e2e.faults.site import (
     FIRST_RESPONSE,
@@ -26,8 +24,6 @@ from tests.e2e.programs import Program, sipgw
 from tests.e2e.raw_client import RawClient
 from tests.sipe.client import StartClient
 from tests.sipe.conftest import sipe_driver, start_client
-
-pytestmark = pytest.mark.alone
 
 __all__ = ["sipe_driver", "start_client"]
 
