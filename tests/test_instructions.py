@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-
-import sipgw
 from benchmark import instructions, job
 from benchmark.instructions import Count, judge, read_baseline, record
+
+import sipgw
 
 RECORDED = {
     "CPython 3.11.7 interpreted": Count(1000, 400),

@@ -1,22 +1,23 @@
 """What becomes of calls at twice the rate that the gateway can take: `scripts/bench overload`."""
 
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmark import rig
+from benchmark.forwarding import stage
+from benchmark.proxies import PROXIES
+from benchmark.report import Section
+from benchmark.search import highest_clean
 
-FIRST, STEP, PRECISION = 200.0, 1.5, 0.05  # calls per second to begin with, factor to the next, share to stop at
-TRIAL = 2  # seconds of a search step
+FIRST, TRIAL = 400.0, 2  # calls a second to begin with, seconds of a search step
 SETTLE = 2.0  # seconds after the load until the gateway has to be itself again
 
 
-def measure(folder: Path, gateway_core: int, load_core: int, seconds: int) -> dict[str, Any]:
+def measure(build: str, seconds: int) -> dict[str, Any]:
     """Capacity, a run at twice of it, and one at half of it afterwards, all of one gateway process."""
-    program = rig.build_generator(folder)
-    with rig.generator(program, load_core) as load, rig.sipgw(folder, load.pool_port, gateway_core) as (pid, port):
-        capacity = search(load, port)
+    with stage("udp") as on, PROXIES[build](on.place) as (pid, port):
+        load = on.load
+        capacity = highest_clean(load, port, FIRST, TRIAL)
         calm = load.offer(port, capacity * 0.9, seconds)
         before = rig.memory_mib(rig.family(pid))
         crowd = load.offer(port, capacity * 2, seconds)
@@ -38,21 +39,11 @@ def measure(folder: Path, gateway_core: int, load_core: int, seconds: int) -> di
     }
 
 
-def search(load: rig.Generator, port: int) -> float:
-    """The highest rate at which next to no call fails, to within PRECISION."""
-    good, bad = 0.0, FIRST
-    while load.offer(port, bad, TRIAL).clean:
-        good, bad = bad, bad * STEP
-        if bad > 50_000:
-            break
-        time.sleep(0.2)
-    while bad - good > PRECISION * bad:
-        middle = (good + bad) / 2
-        time.sleep(1.0)  # what was refused and repeated before has to be over
-        good, bad = (middle, bad) if load.offer(port, middle, TRIAL).clean else (good, middle)
-    return good
-
-
-def main(seconds: int, gateway_core: int, load_core: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="sipgw-bench-") as name:
-        return measure(Path(name), gateway_core, load_core, seconds)
+def section(build: str, seconds: int, command: str) -> Section:
+    figures = measure(build, seconds)
+    rows = [
+        [key.replace("_", " "), f"{value:.2f}" if isinstance(value, float) else str(value)]
+        for key, value in figures.items()
+    ]
+    title = f"At twice of what it can take ({build})"
+    return Section("overload", title, command, ["figure", "value"], rows, [], figures)

@@ -2,13 +2,12 @@
 
 import json
 import os
+import resource
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,33 @@ from benchmark.figures import Offered, Round, is_clean, offered
 
 HERE = Path(__file__).parent
 TICK = os.sysconf("SC_CLK_TCK")
-STARTING = 10.0  # seconds that a proxy may take
 TIMEOUT = 2  # seconds that the generator waits for an answer
+WARM_UP = 2  # seconds before the window that is measured
 
 
 class BenchError(Exception):
     """The bench cannot run; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What callers and pool speak, "udp", "tcp" or "tls", and how many sockets the callers have between them."""
+
+    callers: str
+    pool: str
+    sockets: int
+
+    @property
+    def streams(self) -> bool:
+        return "udp" not in (self.callers, self.pool)
+
+
+TRANSPORTS = {
+    "udp": Transport("udp", "udp", 1),
+    "tcp": Transport("tcp", "tcp", 100),
+    "tls": Transport("tls", "tcp", 100),
+    "workers": Transport("udp", "udp", 128),  # the kernel deals datagrams out by where they come from
+}
 
 
 def need(program: str, package: str) -> str:
@@ -35,27 +55,28 @@ def build_generator(folder: Path) -> Path:
     """Compile the load generator. Raises BenchError."""
     program = folder / "load"
     sources = sorted(str(path) for path in (HERE / "load").glob("*.c"))
-    command = [need("cc", "gcc"), "-O2", "-D_GNU_SOURCE", "-Wall", "-o", str(program), *sources, "-lm"]
+    libraries = ["-lssl", "-lcrypto", "-lm"]
+    command = [need("cc", "gcc"), "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", str(program), *sources, *libraries]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode:
-        raise BenchError(f"the load generator does not compile: {built.stderr.splitlines()[0]}")
+        said = next((line for line in built.stderr.splitlines() if "error" in line), built.stderr[:200])
+        raise BenchError(f"the load generator does not compile (Debian packages: gcc libc6-dev libssl-dev): {said}")
     return program
 
 
-def pinned(core: int) -> Any:
-    """For Popen's preexec_fn: stay on one core, where there are several."""
-    return lambda: os.sched_setaffinity(0, {core}) if (os.cpu_count() or 1) > 1 else None
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _settle(cores: frozenset[int]) -> None:
+    """In a new process: stay on these cores, and have as many connections as may be."""
+    usable = cores & os.sched_getaffinity(0)
+    if usable and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, usable)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager
-def process(command: list[str], core: int, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    running = subprocess.Popen(command, preexec_fn=pinned(core), text=True, start_new_session=True, **options)
+def process(command: list[str], cores: frozenset[int], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A program on some cores; ended at the end."""
+    running = subprocess.Popen(command, preexec_fn=lambda: _settle(cores), text=True, start_new_session=True, **options)
     try:
         yield running
     finally:
@@ -65,6 +86,9 @@ def process(command: list[str], core: int, **options: Any) -> Iterator[subproces
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
+        for stream in (running.stdin, running.stdout):
+            if stream is not None:
+                stream.close()
 
 
 def family(pid: int) -> list[int]:
@@ -104,94 +128,42 @@ class Generator:
             raise BenchError("the load generator ended")
         return line.strip()
 
-    def run(self, proxy: str, pid: int, port: int, rate: int, seconds: int) -> Round:
-        """One round through the proxy at `port`, its CPU time taken over the window that is measured."""
+    def _begin(self, port: int, rate: int, warm_up: int, seconds: int, timeout: int) -> None:
         assert self._running.stdin is not None
-        self._running.stdin.write(f"run {port} {rate} 2 {seconds} {TIMEOUT}\n")
+        self._running.stdin.write(f"run {port} {rate} {warm_up} {seconds} {timeout}\n")
         self._running.stdin.flush()
         assert self._line() == "measuring"
+
+    def _end(self) -> dict[str, Any]:
+        load: dict[str, Any] = json.loads(self._line())
+        faults = {name: count for name, count in load["faults"].items() if count}
+        if faults:
+            raise BenchError(f"the proxy does another job: {faults}")
+        return load
+
+    def run(self, proxy: str, pid: int, port: int, rate: int, seconds: int, timeout: int = TIMEOUT) -> Round:
+        """One round through the proxy at `port`, its CPU time taken over the window that is measured."""
+        self._begin(port, rate, WARM_UP, seconds, timeout)
         before = cpu_seconds(family(pid))
         assert self._line() == "measured"
         used = cpu_seconds(family(pid)) - before
-        load = json.loads(self._line())
+        load = self._end()
         finished = max(1, load["finished_in_window"])
         memory = memory_mib(family(pid))
-        return Round(proxy, rate, used * 1000 / finished, load["p50_ms"], load["p99_ms"], memory, is_clean(load))
+        return Round(
+            proxy, rate, used * 1000 / finished, load["p50_ms"], load["p99_ms"], memory, is_clean(load),
+            load["generator_cpu"] * 1000 / finished,
+        )  # fmt: skip
 
     def offer(self, port: int, rate: float, seconds: int) -> Offered:
         """What became of calls that were begun at a rate, whether the proxy could take them or not."""
-        assert self._running.stdin is not None
-        self._running.stdin.write(f"run {port} {max(1, round(rate))} 1 {seconds} {TIMEOUT}\n")
-        self._running.stdin.flush()
-        assert self._line() == "measuring"
+        self._begin(port, max(1, round(rate)), 1, seconds, TIMEOUT)
         assert self._line() == "measured"
-        return offered(json.loads(self._line()), seconds)
+        return offered(self._end(), seconds)
 
 
 @contextmanager
-def generator(program: Path, core: int) -> Iterator[Generator]:
-    with process([str(program)], core, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+def generator(program: Path, transport: Transport, core: int) -> Iterator[Generator]:
+    command = [str(program), transport.callers, transport.pool, str(transport.sockets)]
+    with process(command, frozenset({core}), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         yield Generator(running)
-
-
-CONFIG = """[gateway]
-fqdn = "127.0.0.1"
-listen = ["udp:127.0.0.1:{port}"]
-[store]
-url = "sqlite:bench.db"
-[limits]
-max_requests_per_source = 0
-max_requests_per_user = 0
-[log]
-level = "warning"
-[[pool]]
-fqdn = "pcpool.contoso.com"
-servers = ["udp:127.0.0.1:{pool}"]
-[[endpoint]]
-sip_address = "sip:ocschat@contoso.com"
-pool_fqdn = "pcpool.contoso.com"
-"""
-
-
-@contextmanager
-def sipgw(folder: Path, pool_port: int, core: int) -> Iterator[tuple[int, int]]:
-    """The gateway as people run it. Gives pid and port."""
-    port = free_port()
-    config = folder / "bench.toml"
-    config.write_text(CONFIG.format(port=port, pool=pool_port))
-    command = [sys.executable, "-m", "sipgw", "serve", "--config", str(config)]
-    with process(command, core) as running:
-        wait_for(port)
-        yield running.pid, port
-
-
-@contextmanager
-def kamailio(folder: Path, pool_port: int, core: int) -> Iterator[tuple[int, int]]:
-    """Kamailio at its best: one worker, tlsf, shared memory touched beforehand."""
-    port = free_port()
-    command = [
-        need("kamailio", "kamailio"), "-f", str(HERE / "kamailio.cfg"), "-DD", "-E", "-x", "tlsf", "-X", "tlsf",
-        "-m", "2048", "-M", "64", "-Y", str(folder),
-        "-A", f"PROXY_LISTEN=udp:127.0.0.1:{port}", "-A", f'POOL_URI="sip:127.0.0.1:{pool_port}"',
-        "-A", f'CONTROL="unix:{folder}/kamailio_ctl"',
-    ]  # fmt: skip
-    with process(command, core, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        wait_for(port)
-        yield running.pid, port
-
-
-def wait_for(port: int) -> None:
-    """Until something has the UDP port."""
-    end = time.monotonic() + STARTING
-    while time.monotonic() < end:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                time.sleep(0.5)
-                return
-        time.sleep(0.05)
-    raise BenchError("the proxy does not start")
-
-
-PROXIES = {"sipgw": sipgw, "kamailio": kamailio}

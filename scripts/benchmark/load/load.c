@@ -6,6 +6,9 @@
  *
  * and writes to standard output: "port N" (of the UAS) once, then for each run "measuring" when the warm-up is over,
  * "measured" when the last call has been started, and a line of JSON when all calls have ended or timed out.
+ *
+ * It is started as `load CALLERS POOL SOCKETS`: the transports of both ends (udp, tcp, tls) and how many sockets, or
+ * connections, the callers have between them; those are opened for each run.
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +25,7 @@
 
 #define NANO 1000000000LL
 
-enum { MAX_RATE = 20000, MAX_SECONDS = 600, MAX_TIMEOUT = 10, BURST = 32 };
+enum { MAX_SOCKETS = 1000, MAX_RATE = 20000, MAX_SECONDS = 600, MAX_TIMEOUT = 10, BURST = 32 };
 
 static const char *const FAULT_NAMES[FAULTS] = {
     "no_record_route", "max_forwards_kept", "route_left", "wrong_request_uri", "wrong_route_set", "no_ack"};
@@ -111,23 +114,28 @@ static int64_t next_event(const struct run *run, const struct pace *pace) {
     return at;
 }
 
-static void wait_for(const struct run *run, int64_t nanoseconds) {
-    struct pollfd fds[] = {{.fd = run->uac->fd, .events = POLLIN}, {.fd = run->uas->fd, .events = POLLIN}};
+/* Which of the two sides has something to read, or may have: after so much time, if nothing comes before. */
+static void wait_for(const struct run *run, int64_t nanoseconds, bool *uac, bool *uas) {
+    struct pollfd fds[] = {{.fd = net_fd(run->uac), .events = POLLIN}, {.fd = net_fd(run->uas), .events = POLLIN}};
     struct timespec timeout = {nanoseconds / NANO, nanoseconds % NANO};
     ppoll(fds, 2, &timeout, NULL);
+    *uac = fds[0].revents;
+    *uas = fds[1].revents;
 }
 
 static void place_calls(struct run *run, struct pace *pace) {
+    bool uac = true, uas = true;
     while (pace->oldest < run->total || !pace->measured) {
-        bool more = net_receive(run->uas, uas_receive, run);
+        bool more = uas && net_receive(run->uas, uas_receive, run);
         run->now = clock_now();
-        more |= net_receive(run->uac, uac_receive, run);
+        more |= uac && net_receive(run->uac, uac_receive, run);
         run->now = clock_now();
         start_calls(run, pace);
         end_old_calls(run, pace);
         mark(run, pace);
         int64_t left = next_event(run, pace) - clock_now();
-        if (!more && left > 0) wait_for(run, left);
+        uac = uas = true;
+        if (!more && left > 0) wait_for(run, left, &uac, &uas);
     }
 }
 
@@ -161,7 +169,8 @@ static void print_results(struct run *run, const struct pace *pace, unsigned dro
            counts->retransmitted_requests, counts->retransmitted_responses, counts->stray);
     printf("\"finished_in_window\": %u, \"window\": %.6f, \"generator_cpu\": %.4f, \"lag_ms\": %.3f, ",
            counts->finished_in_window, (double)(pace->end - pace->window) / 1e9, pace->cpu, pace->lag / 1e6);
-    printf("\"generator_drops\": %u, \"send_errors\": %u, ", drops, run->uac->send_errors + run->uas->send_errors);
+    printf("\"generator_drops\": %u, \"send_errors\": %u, \"lost_connections\": %u, ", drops,
+           run->uac->send_errors + run->uas->send_errors, run->uac->lost);
     printf("\"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"faults\": {",
            latency(run, 0.5), latency(run, 0.9), latency(run, 0.99), latency(run, 1));
     for (int i = 0; i < FAULTS; i++) printf("%s\"%s\": %u", i ? ", " : "", FAULT_NAMES[i], counts->faults[i]);
@@ -176,13 +185,13 @@ static uint32_t slots_for(unsigned rate, unsigned timeout) {
     return slots;
 }
 
-static void execute(struct run *run, unsigned port, unsigned rate, unsigned warm_up, unsigned seconds,
+static void execute(struct run *run, unsigned rate, unsigned warm_up, unsigned seconds,
                     unsigned timeout) {
     static uint32_t ids;
-    unsigned drops = net_drops(run->uac) + net_drops(run->uas);
+    unsigned drops = net_drops(run->uas);
     struct pace pace = {.interval = (double)NANO / rate, .timeout = timeout * NANO};
     memset(&run->counts, 0, sizeof run->counts);
-    run->uac->send_errors = run->uas->send_errors = 0;
+    run->uas->send_errors = 0;
     run->id = ((uint32_t)getpid() << 12) + ++ids;
     run->first_measured = warm_up * rate;
     run->total = run->first_measured + seconds * rate;
@@ -190,9 +199,6 @@ static void execute(struct run *run, unsigned port, unsigned rate, unsigned warm
     run->calls = calloc(run->mask + 1, sizeof *run->calls);
     run->latencies = calloc(seconds * rate, sizeof *run->latencies);
     run->latency_count = 0;
-    run->direct = port == 0;
-    run->proxy = run->uas->address;
-    if (port) run->proxy.sin_port = htons((uint16_t)port);
     if (!run->calls || !run->latencies) exit(1);
     pace.start = clock_now() + NANO / 1000;
     pace.window = pace.start + warm_up * NANO;
@@ -212,32 +218,44 @@ static bool obey(struct run *run, const char *line) {
         fprintf(stderr, "load: want \"run PORT RATE WARM_UP SECONDS TIMEOUT\", got: %s", line);
         return false;
     }
-    execute(run, port, rate, warm_up, seconds, timeout);
+    run->direct = port == 0;
+    run->proxy = run->uas->address;
+    if (port) run->proxy.sin_port = htons((uint16_t)port);
+    if (!net_dial(run->uac, run->callers, run->sockets, &run->proxy)) {
+        fprintf(stderr, "load: no connection to port %u: %s\n", port, errno ? strerror(errno) : "TLS failed");
+        return false;
+    }
+    execute(run, rate, warm_up, seconds, timeout);
+    net_close(run->uac);
     return true;
 }
 
 /* Between runs, proxies that look whether the pool is there get their answer. */
 static bool wait_for_command(struct run *run) {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                           {.fd = run->uac->fd, .events = POLLIN},
-                           {.fd = run->uas->fd, .events = POLLIN}};
+                           {.fd = net_fd(run->uas), .events = POLLIN}};
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) return false;
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) return false;
         while (net_receive(run->uas, uas_receive, run)) continue;
-        while (net_receive(run->uac, uac_receive, run)) continue;
         if (fds[0].revents) return true;
     }
 }
 
-int main(void) {
+int main(int count, char **arguments) {
     struct side uac, uas;
     struct run run = {.uac = &uac, .uas = &uas};
+    enum transport pool;
     char line[128];
+    if (count != 4 || !net_transport(arguments[1], &run.callers) || !net_transport(arguments[2], &pool) ||
+        pool == TLS || (run.sockets = (unsigned)atoi(arguments[3])) < 1 || run.sockets > MAX_SOCKETS) {
+        fprintf(stderr, "usage: load udp|tcp|tls udp|tcp SOCKETS\n");
+        return 2;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing goes on without the bench */
     prctl(PR_SET_TIMERSLACK, 1);      /* nanosecond; by default a call starts 50 us late */
     setvbuf(stdout, NULL, _IOLBF, 0);
     setvbuf(stdin, NULL, _IONBF, 0); /* or poll would not see a command that stdio has read ahead */
-    if (!net_open(&uac, 0) || !net_open(&uas, 0)) {
+    if (!net_listen(&uas, pool)) {
         fprintf(stderr, "load: no socket: %s\n", strerror(errno));
         return 1;
     }

@@ -28,7 +28,8 @@ struct call {
     uint8_t seen;       /* UAS: bit for each CSeq number */
     bool acked;         /* UAS */
     int64_t started;    /* nanoseconds */
-    struct sockaddr_in next_hop;
+    struct link *link;  /* UAC: what its requests go out over */
+    struct sockaddr_in next_hop; /* with UDP */
     char to[TO_SIZE];   /* the dialog: remote tag, remote target, route set (§12.1.2) */
     char target[TARGET_SIZE];
     char routes[ROUTES_SIZE];
@@ -45,6 +46,8 @@ struct counts {
 
 struct run {
     uint32_t id, total, first_measured, mask;
+    enum transport callers; /* and the number of their sockets */
+    unsigned sockets;
     bool direct, in_window;
     int64_t now;
     struct side *uac, *uas;

@@ -32,16 +32,17 @@ static const char *method_of(unsigned cseq) {
 /* An ACK has the CSeq number of its INVITE; for a refusal also the branch (§17.1.1.3), given by `hop` 1. */
 static void send_request(struct run *run, struct call *call, const char *method, unsigned cseq, unsigned hop) {
     char out[LARGEST];
+    const char *name = net_name(run->uac->transport);
     bool invite = method[0] == 'I' && cseq == 1;
     const char *body = invite ? SDP : method[0] == 'I' ? xccos() : "";
     const char *type = invite         ? "Content-Type: application/sdp\r\n"
                        : body[0]      ? "Content-Type: text/plain;charset=UTF-8\r\n"
                                       : "";
-    int port = ntohs(run->uac->address.sin_port), user = (int)(call->number % 1000);
+    int port = call->link->port, user = (int)(call->number % 1000);
     int len = snprintf(
         out, sizeof out,
         "%s %s SIP/2.0\r\n"
-        "Via: SIP/2.0/" TRANSPORT " 127.0.0.1:%d;branch=z9hG4bK%08x%08x%u\r\n"
+        "Via: SIP/2.0/%s 127.0.0.1:%d;branch=z9hG4bK%08x%08x%u\r\n"
         "%s"
         "From: <sip:user%d@contoso.com>;tag=%08x;epid=b34afb6e%04x\r\n"
         "To: %s\r\n"
@@ -50,12 +51,12 @@ static void send_request(struct run *run, struct call *call, const char *method,
         "User-Agent: bench/1 (legacy client)\r\n"
         "Call-ID: %08x-%08x@bench.contoso.com\r\n"
         "Supported: ms-sender\r\n"
-        "Contact: <sip:user%d@127.0.0.1:%d;transport=" TRANSPORT ">\r\n"
+        "Contact: <sip:user%d@127.0.0.1:%d;transport=%s>\r\n"
         "%s"
         "Content-Length: %d\r\n\r\n%s",
-        method, call->target, port, run->id, call->number, hop, call->routes, user, call->number, (unsigned)user,
-        call->to, MAX_FORWARDS, cseq, method, run->id, call->number, user, port, type, (int)strlen(body), body);
-    net_send(run->uac, out, len, &call->next_hop);
+        method, call->target, name, port, run->id, call->number, hop, call->routes, user, call->number, (unsigned)user,
+        call->to, MAX_FORWARDS, cseq, method, run->id, call->number, user, port, name, type, (int)strlen(body), body);
+    net_send(call->link, out, len, &call->next_hop);
 }
 
 void uac_invite(struct run *run, uint32_t number) {
@@ -64,6 +65,7 @@ void uac_invite(struct run *run, uint32_t number) {
     call->number = number;
     call->started = run->now;
     call->awaits = 1;
+    call->link = run->uac->links[number % run->uac->count];
     call->next_hop = run->proxy;
     call->routes[0] = '\0';
     strcpy(call->to, "<sip:ocschat@contoso.com>");
@@ -139,10 +141,10 @@ static void provisional(struct run *run, struct call *call, const struct message
     call->trying = true;
 }
 
-void uac_receive(const char *data, const struct sockaddr_in *from, void *context) {
+void uac_receive(const char *data, struct link *link, const struct sockaddr_in *from, void *context) {
     struct run *run = context;
     struct message message;
-    (void)from;
+    (void)link, (void)from;
     if (!sip_parse(data, &message) || !message.status) {
         run->counts.stray++;
         return;

@@ -26,13 +26,13 @@ static void add_text(struct text *text, const char *name, const char *value) {
 
 static void add_contact(struct text *text, const struct side *uas) {
     char contact[80];
-    snprintf(contact, sizeof contact, "<sip:ocschat@127.0.0.1:%d;transport=" TRANSPORT ">",
-             ntohs(uas->address.sin_port));
+    snprintf(contact, sizeof contact, "<sip:ocschat@127.0.0.1:%d;transport=%s>", ntohs(uas->address.sin_port),
+             net_name(uas->transport));
     add_text(text, "Contact: ", contact);
 }
 
-/* §8.2.6.2; to where the request came from, which is where a proxy on loopback has its Via (§18.2.2). */
-static void respond(struct side *uas, const struct message *message, const char *status,
+/* §8.2.6.2; to where the request came from, or over what: there a proxy on loopback has its Via (§18.2.2). */
+static void respond(struct link *link, const struct message *message, const char *status,
                     const struct sockaddr_in *to) {
     static struct text text;
     bool invite = span_is(message->method, "INVITE");
@@ -51,7 +51,7 @@ static void respond(struct side *uas, const struct message *message, const char 
     if (invite) {
         char length[16];
         snprintf(length, sizeof length, "%d", (int)strlen(SDP));
-        add_contact(&text, uas);
+        add_contact(&text, link->side);
         add_text(&text, "Content-Type: ", "application/sdp");
         add_text(&text, "Content-Length: ", length);
         add_text(&text, "\r\n", SDP);
@@ -59,7 +59,7 @@ static void respond(struct side *uas, const struct message *message, const char 
     } else {
         add_text(&text, "Content-Length: ", "0\r\n");
     }
-    net_send(uas, text.at, text.len, to);
+    net_send(link, text.at, text.len, to);
 }
 
 static void check(struct run *run, const struct call *call, const struct message *message) {
@@ -87,18 +87,18 @@ static void requested(struct run *run, struct call *call, const struct message *
     if (message->cseq_number == LAST_CSEQ && !call->acked) run_count(run, call, &run->counts.faults[NO_ACK]);
 }
 
-void uas_receive(const char *data, const struct sockaddr_in *from, void *context) {
+void uas_receive(const char *data, struct link *link, const struct sockaddr_in *from, void *context) {
     struct run *run = context;
     struct message message;
     if (!sip_parse(data, &message) || message.status) return;
     bool ack = span_is(message.method, "ACK");
     if (span_is(message.method, "OPTIONS")) { /* a proxy that looks whether we are there */
-        respond(run->uas, &message, "200 OK", from);
+        respond(link, &message, "200 OK", from);
         return;
     }
     struct call *call = run_find(run, message.run, message.call);
     if (!call || message.cseq_number < 1 || message.cseq_number > LAST_CSEQ) {
-        if (!ack) respond(run->uas, &message, "481 Call/Transaction Does Not Exist", from);
+        if (!ack) respond(link, &message, "481 Call/Transaction Does Not Exist", from);
         return;
     }
     if (!run->direct) check(run, call, &message);
@@ -107,5 +107,5 @@ void uas_receive(const char *data, const struct sockaddr_in *from, void *context
         return;
     }
     requested(run, call, &message);
-    respond(run->uas, &message, "200 OK", from);
+    respond(link, &message, "200 OK", from);
 }
