@@ -1,16 +1,28 @@
-"""The pure part of scripts/bench: medians, ratios, what counts as clean."""
+"""scripts/bench without its processes: medians, ratios, what counts as clean, the search, the report."""
 
-import sys
+import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from benchmark import report, scaled, signed, stored
+from benchmark.__main__ import command_line, main
+from benchmark.figures import Offered, Round, is_clean, medians, summary
+from benchmark.rig import Generator
+from benchmark.search import LARGEST, highest_clean
+from click.testing import CliRunner
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+ROOT = Path(__file__).parents[1]
 
-from benchmark import signed
-from benchmark.figures import Round, is_clean, medians, summary
-
-CLEAN = {"calls": 1000, "timed_out": 0, "rejected": 0, "retransmitted_requests": 0, "retransmitted_responses": 0}
+CLEAN = {
+    "calls": 1000,
+    "timed_out": 0,
+    "rejected": 0,
+    "retransmitted_requests": 0,
+    "retransmitted_responses": 0,
+    "faults": {"no_ack": 0},
+}
 
 
 def a_round(proxy: str, cpu: float, rate: int = 500, clean: bool = True) -> Round:
@@ -30,8 +42,10 @@ def test_the_ratio_is_ours_by_theirs_for_each_rate() -> None:
     assert not fast.ratios, "there is nothing to compare with"
 
 
-@pytest.mark.parametrize("fault", [{"retransmitted_requests": 1}, {"timed_out": 1}, {"rejected": 2}])
-def test_a_lossy_round_is_not_clean(fault: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "fault", [{"retransmitted_requests": 1}, {"timed_out": 1}, {"rejected": 2}, {"faults": {"no_ack": 1}}]
+)
+def test_a_lossy_round_is_not_clean(fault: dict[str, Any]) -> None:
     assert is_clean(dict(CLEAN))
     assert not is_clean(CLEAN | fault)
 
@@ -42,3 +56,91 @@ def test_a_client_that_signs_is_let_in_and_answered() -> None:
         caller.call()
     assert caller.engine.counters["sipae_bad_signature"] == caller.engine.counters["challenged"] == 0
     assert caller.spent > 0
+
+
+@dataclass
+class Gateway:
+    """In the place of a running load: clean up to its capacity, but for a hiccup in the first trial at each rate."""
+
+    capacity: float
+    trials: int = 0
+
+    def offer(self, port: int, rate: float, seconds: int) -> Offered:
+        self.trials += 1
+        return Offered(rate, 0.0, 0.0, 1.0, rate <= self.capacity and self.trials % 2 == 0, 0.3)
+
+
+@pytest.mark.parametrize("capacity", [90.0, 800.0, 4321.0, 1e9])
+def test_the_highest_clean_rate_is_found(capacity: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.search.SETTLE", 0.0)
+    gateway = Gateway(capacity)
+    found = highest_clean(cast(Generator, gateway), 5060, 400.0, 1)
+    assert min(capacity, LARGEST) * 0.95 <= found <= capacity
+    assert gateway.trials < 60
+
+
+def a_section(name: str = "udp", found: float = 0.7) -> report.Section:
+    goals = [report.at_most("CPU", found, 0.75, " ms"), report.at_least("rate", 1234.0, 1000.0)]
+    return report.Section(name, f"All of {name}", f"scripts/bench {name}", ["a", "b"], [["1", "x|y"]], goals, {"k": 1})
+
+
+def test_the_document_gets_all_that_was_found(tmp_path: Path) -> None:
+    file, document = tmp_path / "new" / "bench.json", tmp_path / "page.md"
+    document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    for section in (a_section("tcp"), a_section("udp", 0.9), a_section("udp", 0.8)):
+        report.keep(section, file)
+    for _ in range(2):  # the same again changes nothing
+        report.write(document, file, ["udp", "tcp"])
+    text = document.read_text()
+    assert text.startswith(f"before\n{report.BEGIN}\n") and text.endswith(f"{report.END}\nafter\n")
+    assert "old" not in text and "0.9" not in text, "what was found before is gone"
+    assert "| CPU | at most 0.75 ms | 0.8 ms | **no** |" in text
+    assert "| rate | at least 1,000 | 1,234 | yes |" in text
+    assert text.index("### All of udp") < text.index("### All of tcp")
+    assert "    scripts/bench tcp\n" in text and "| 1 | x/y |" in text
+
+
+def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
+    file, document = tmp_path / "bench.json", tmp_path / "page.md"
+    document.write_text("prose")
+    report.keep(a_section(), file)
+    with pytest.raises(report.ReportError, match="no lines"):
+        report.write(document, file, ["udp"])
+    assert document.read_text() == "prose"
+
+
+def test_figures_that_are_no_json_are_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text("notes of mine")
+    with pytest.raises(report.ReportError, match="no JSON"):
+        report.keep(a_section(), file)
+    assert file.read_text() == "notes of mine"
+
+
+def test_the_figures_have_a_place_in_the_documents() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text()
+    assert text.count(report.BEGIN) == text.count(report.END) == 1
+
+
+def test_udp_is_what_is_measured_without_a_command() -> None:
+    for arguments in ([], ["--rounds", "0"]):
+        found = CliRunner().invoke(main, [*arguments, "--seconds", "0"])
+        assert found.exit_code == 2 and "main udp" in found.output, "refused by that command, for its numbers"
+
+
+def test_the_command_is_told_without_where_the_figures_went() -> None:
+    given = ["udp", "--json", "/home/x/a.json", "--rate", "500", "--write=/home/x/b.md", "--write", "c.md"]
+    assert command_line(given) == "scripts/bench udp --rate 500"
+    assert command_line([]) == "scripts/bench"
+
+
+def test_how_cost_grows_is_told_for_both_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    scaled.main(rounds=1, endpoints=3, bindings=3)
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"call", "call by lot", "user", "user by lot"}
+    assert all(value > 0 for pair in found.values() for value in pair)
+
+
+def test_stored_registrations_are_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored.main(tmp_path / "bench.db", 50)
+    assert json.loads(capsys.readouterr().out)["seconds"] > 0

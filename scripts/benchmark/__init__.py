@@ -1,1 +1,1 @@
-"""scripts/bench: sipgw beside Kamailio on the job "group-chat lookup call". The README of the job is `cli.py`."""
+"""scripts/bench: sipgw beside Kamailio on the job "group-chat lookup call"; its commands are in `__main__.py`."""

@@ -1,7 +1,7 @@
 """Command line of the bench."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,14 @@ with_build = click.option(
 )
 
 
-def command_line() -> str:
-    return " ".join(["scripts/bench", *sys.argv[1:]])
+def command_line(arguments: Sequence[str] | None = None) -> str:
+    """How to measure the same again; where the figures went does not matter to it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for option in ("--json", "--write"):
+        while option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+    return " ".join(["scripts/bench", *(word for word in words if not word.startswith(("--json=", "--write=")))])
 
 
 def _fixed(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 FAILURES_ALLOWED = 0.001  # a round is clean below this share of failed calls, and of messages sent twice
 COMPARED = ("cpu_per_call", "p50", "p99", "memory")
@@ -25,16 +26,18 @@ class Round:
 
 @dataclass(frozen=True)
 class Offered:
-    """What became of calls begun at a fixed rate, per second; p99 of INVITE to 200 of those that were taken, in ms."""
+    """What became of calls begun at a fixed rate, per second; p99 of INVITE to 200 of those that were taken, in ms;
+    the share of its core that the load generator needed."""
 
     finished_per_second: float
     rejected_per_second: float
     lost_per_second: float
     p99: float
     clean: bool
+    load_share: float
 
 
-def offered(load: dict[str, float], seconds: int) -> Offered:
+def offered(load: dict[str, Any], seconds: int) -> Offered:
     """From the generator's line about a run of `seconds`."""
     return Offered(
         load["finished_in_window"] / seconds,
@@ -42,14 +45,15 @@ def offered(load: dict[str, float], seconds: int) -> Offered:
         load["timed_out"] / seconds,
         load["p99_ms"],
         is_clean(load),
+        load["generator_cpu"] / load["window"],
     )
 
 
-def is_clean(load: dict[str, float]) -> bool:
-    """Whether a run of the generator lost or repeated next to nothing."""
+def is_clean(load: dict[str, Any]) -> bool:
+    """Whether a run of the generator lost or repeated next to nothing. An ACK that is lost is missed when BYE comes."""
     calls = max(1, int(load["calls"]))
-    failed = load["timed_out"] + load["rejected"]
-    repeated = load["retransmitted_requests"] + load["retransmitted_responses"]
+    failed: float = load["timed_out"] + load["rejected"] + load["faults"]["no_ack"]
+    repeated: float = load["retransmitted_requests"] + load["retransmitted_responses"]
     return failed / calls < FAILURES_ALLOWED and repeated / calls < FAILURES_ALLOWED
 
 

@@ -83,7 +83,7 @@ def _lines(row: Row) -> Iterator[list[str]]:
         yield [str(row.rate), name, *times, f"{one['memory']:.0f}", f"{one['clean']:.0%}"]
     for name, one in row.ratios.items():
         ratios = [f"{one[key]:.2f}" for key in ("cpu_per_call", "p50", "p99", "memory")]
-        yield [str(row.rate), f"{name} by {THEIRS}", *ratios, ""]
+        yield [str(row.rate), f"ratio, {name} by {THEIRS}", *ratios, ""]
 
 
 def highest(transport: str, names: list[str], rounds: int, seconds: int, command: str) -> Section:

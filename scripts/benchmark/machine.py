@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -48,5 +49,6 @@ def _kamailio() -> str:
     program = shutil.which("kamailio")
     if program is None:
         return ""
-    words = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout.split()
-    return f"Kamailio {words[1]}" if len(words) > 1 else ""
+    said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"kamailio (\S+)", said)
+    return f"Kamailio {found.group(1)}" if found else ""

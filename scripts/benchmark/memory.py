@@ -5,7 +5,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _idle(build: str, clients: int, rows: list[list[str]], goals: list[Goal], da
         with PROXIES[build](place) as (pid, port), ExitStack() as running:
             before = rig.memory_mib(rig.family(pid))
             for first in range(0, clients, BATCH):
-                running.enter_context(_signed_in(port, first, min(BATCH, clients - first)))
+                running.enter_context(signed_in(port, first, min(BATCH, clients - first)))
             used = rig.memory_mib(rig.family(pid)) - before
     each = used * 1024 / clients
     processes = "" if workers == 1 else f", {workers} workers, for a process may have {room + SPARE} files open"
@@ -77,22 +78,17 @@ def _idle(build: str, clients: int, rows: list[list[str]], goals: list[Goal], da
     print(rows[-1], file=sys.stderr)
 
 
-class _signed_in:
+@contextmanager
+def signed_in(port: int, first: int, count: int) -> Iterator[None]:
     """A process that holds the connections of so many clients, once all of them have been answered."""
-
-    def __init__(self, port: int, first: int, count: int) -> None:
-        command = [sys.executable, "-P", "-m", "benchmark.clients", str(port), str(first), str(count)]
-        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": builds.environment("interpreted")}
-        self._process = rig.process(command, frozenset({LOAD_CORE}), **options)
-
-    def __enter__(self) -> None:
-        running = self._process.__enter__()
+    command = [sys.executable, "-P", "-m", "benchmark.clients", str(port), str(first), str(count)]
+    environment = builds.environment("interpreted")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with rig.process(command, frozenset({LOAD_CORE}), env=environment, **pipes) as running:
         assert running.stdout is not None
         if running.stdout.readline().strip() != "ready":
             raise rig.BenchError("the clients could not all sign in")
-
-    def __exit__(self, *failure: Any) -> None:
-        self._process.__exit__(*failure)
+        yield
 
 
 def _stored(build: str, count: int, rows: list[list[str]], goals: list[Goal], data: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmark import builds
 from benchmark.rig import HERE, TRANSPORTS, BenchError, Transport, need, process
@@ -20,7 +21,7 @@ STARTING = 120.0  # seconds that a proxy may take, with a million registrations 
 @dataclass(frozen=True)
 class Place:
     """Where a proxy runs: `folder` for its files, the pool's port, the cores it has. `touched` is whether Kamailio
-    touches its memory beforehand."""
+    touches its memory beforehand, `max_delay` the gateway's limit of that name."""
 
     folder: Path
     pool_port: int
@@ -28,6 +29,7 @@ class Place:
     transport: Transport = field(default_factory=lambda: TRANSPORTS["udp"])
     workers: int = 1
     touched: bool = True
+    max_delay: float = 0.1
 
 
 Started = tuple[int, int]  # process id, and the port that callers send to
@@ -46,6 +48,7 @@ max_connections = 100000
 max_connections_per_peer = 0
 max_requests_per_source = 0
 max_requests_per_user = 0
+max_delay = {max_delay}
 [log]
 level = "warning"
 [[pool]]
@@ -94,11 +97,11 @@ def sipgw(build: str, place: Place) -> Iterator[Started]:
     pool = f"{place.transport.pool}:127.0.0.1:{place.pool_port}"
     tls = TLS.format(certificate(place.folder)) if secured else ""
     listen = str(addresses).replace("'", '"')
-    config.write_text(CONFIG.format(listen=listen, tls=tls, pool=pool, workers=place.workers))
+    values = {"tls": tls, "pool": pool, "workers": place.workers, "max_delay": place.max_delay}
+    config.write_text(CONFIG.format(listen=listen, **values))
     command = [sys.executable, "-m", "sipgw", "serve", "--config", str(config)]
     environment = os.environ | {"PYTHONPATH": str(builds.path(build))}
-    with process(command, place.cores, cwd=place.folder, env=environment) as running:
-        wait_for(place, port, running)
+    with logged(place, "sipgw", port, command, cwd=place.folder, env=environment) as running:
         yield running.pid, port
 
 
@@ -124,13 +127,20 @@ def kamailio(place: Place) -> Iterator[Started]:
         need("kamailio", "kamailio"), "-f", str(HERE / "kamailio.cfg"), "-DD", "-E", "-x", "tlsf", "-X", "tlsf",
         "-m", "2048", "-M", "64", "-Y", str(place.folder), *[word for value in given for word in ("-A", value)],
     ]  # fmt: skip
-    log = place.folder / "kamailio.log"
-    with log.open("w") as said, process(command, place.cores, stdout=said, stderr=said) as running:
-        wait_for(place, port, running, log)
+    with logged(place, "kamailio", port, command) as running:
         yield running.pid, port
 
 
-def wait_for(place: Place, port: int, running: subprocess.Popen[str], log: Path | None = None) -> None:
+@contextmanager
+def logged(place: Place, name: str, port: int, command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A proxy that listens already; what it says goes to a file."""
+    log = place.folder / f"{name}.log"
+    with log.open("w") as said, process(command, place.cores, stdout=said, stderr=said, **options) as running:
+        wait_for(place, port, running, log)
+        yield running
+
+
+def wait_for(place: Place, port: int, running: subprocess.Popen[str], log: Path) -> None:
     """Until something listens at the port."""
     end = time.monotonic() + STARTING
     while time.monotonic() < end and running.poll() is None:
@@ -138,8 +148,7 @@ def wait_for(place: Place, port: int, running: subprocess.Popen[str], log: Path 
             time.sleep(0.5)
             return
         time.sleep(0.05)
-    said = log.read_text().strip().splitlines()[-3:] if log is not None else []
-    raise BenchError(" | ".join(["the proxy does not start", *said]))
+    raise BenchError(" | ".join(["the proxy does not start", *log.read_text().strip().splitlines()[-3:]]))
 
 
 def _is_taken(transport: str, port: int) -> bool:

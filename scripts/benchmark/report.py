@@ -57,7 +57,7 @@ def show(section: Section) -> None:
     console = Console()
     table = Table(*section.columns, title=section.title)
     for row in section.rows:
-        table.add_row(*row, style="bold" if "ratio" in row else "")
+        table.add_row(*row, style="bold" if any(cell.startswith("ratio") for cell in row) else "")
     console.print(table)
     if section.goals:
         goals = Table("goal", "wanted", "found", "")
