@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from sipgw.auth.lockout import Lockout, LockoutSettings
 from sipgw.auth.password import ha1_of
 from sipgw.message import Request, parse_message
 from sipgw.message.build import response_to
+from tests.ports import free_port
 
 REALM, PASSWORD = "contoso.com", "secret"
 ALICE = Account("sip:alice@contoso.com", ("alice",), ha1=ha1_of("alice", REALM, PASSWORD))
@@ -64,13 +64,6 @@ async def registrar(*algorithms: str) -> AsyncIterator[tuple[Registrar, int]]:
         yield protocol, transport.get_extra_info("sockname")[1]
     finally:
         transport.close()
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from multidict import CIMultiDict
 
 from tests.e2e import aiosip_shim
 from tests.e2e.programs import sipgw, write_config
+from tests.ports import free_port
 
 aiosip = aiosip_shim.load()
 
@@ -38,10 +38,7 @@ def routed(headers: Any) -> dict[str, str]:
 @pytest.fixture
 def local_port() -> int:
     """aiosip puts the port that it is told into its Contact, so 0 will not do."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 async def test_aiosip_registers_and_calls(tmp_path: Path, local_port: int) -> None:

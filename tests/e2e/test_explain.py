@@ -1,7 +1,6 @@
 """`sipgw explain` and `sipgw check` beside a gateway that runs, as processes."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from sipgw.server.running import Running, read_running
 from tests.e2e.admin_gateway import Phone, running
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.raw_client import RawClient
+from tests.ports import free_port
 
 OCSCHAT = "sip:ocschat@contoso.com"
 
@@ -32,8 +32,7 @@ async def until(store: Path, wanted: Callable[[Running], bool]) -> Running:
 
 
 async def test_it_knows_what_the_gateway_knows(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        server = f"tcp:127.0.0.1:{closed.getsockname()[1]}"
+    server = f"tcp:127.0.0.1:{free_port()}"
     config, store = write_config(tmp_path, server), tmp_path / "gateway.db"
     async with sipgw("serve", "--config", config) as gateway:
         port = (await gateway.ports())["tcp"]
@@ -100,8 +99,7 @@ async def test_a_user_who_has_never_signed_in(tmp_path: Path) -> None:
 
 
 async def test_check_takes_the_ports_of_a_gateway_that_runs_for_its_own(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = write_config(tmp_path, "udp:127.0.0.1:9", listen=[f"tcp:127.0.0.1:{port}"])
     async with sipgw("serve", "--config", config) as gateway:
         await gateway.ports()

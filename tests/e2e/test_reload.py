@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.raw_client import RawClient
+from tests.ports import free_port
 
 OCSCHAT = "sip:ocschat@contoso.com"
 SECOND = '[[endpoint]]\nsip_address = "sip:second@contoso.com"\npool_fqdn = "pcpool.contoso.com"\n'
@@ -103,9 +104,7 @@ async def test_listeners_come_and_go_and_connections_stay(tmp_path: Path) -> Non
         before = (await gateway.ports())["tcp"]
         alice, bob = RawClient("alice@contoso.com"), RawClient("bob@contoso.com")
         await alice.connect(before)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            after = probe.getsockname()[1]
+        after = free_port()
         change(config, "'tcp:127.0.0.1:0'", f"'tcp:127.0.0.1:{after}'")
         assert f"tcp:127.0.0.1:{after}" in await hang_up(gateway, "reloaded")
         with pytest.raises(ConnectionRefusedError):

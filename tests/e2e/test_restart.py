@@ -1,7 +1,6 @@
 """The gateway stops in the middle of a call over TCP and comes back: registrations and the call survive."""
 
 import asyncio
-import re
 import signal
 from pathlib import Path
 
@@ -10,16 +9,16 @@ import pytest
 from sipgw.groupchat import xccos
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.raw_client import RawClient
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_the_next_request_after_reconnecting_succeeds(tmp_path: Path, number: int) -> None:
     async with sipgw("pool", "--listen", "tcp:127.0.0.1:0", "--room", "Lobby") as pool:
         server = f"tcp:127.0.0.1:{(await pool.ports())['tcp']}"
-        config = write_config(tmp_path, server)
+        config = write_config(tmp_path, server, listen=(f"tcp:127.0.0.1:{free_port()}",))
         async with sipgw("serve", "--config", config) as gateway:
             port = (await gateway.ports())["tcp"]
-            config.write_text(re.sub(r"tcp:127.0.0.1:0", f"tcp:127.0.0.1:{port}", config.read_text()))
             alice = RawClient("alice@contoso.com")
             await alice.connect(port)
             assert (await alice.register())[0] == 200

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.programs import sipgw, write_config
-from tests.e2e.sipp.run import free_port, last_row, listening, sipp
+from tests.e2e.sipp.run import last_row, listening, sipp
+from tests.ports import free_port
 
 RATE, CALLS = 200, 2000
 pytestmark = [pytest.mark.peer("sipp", "sip-tester"), pytest.mark.alone]

@@ -15,8 +15,9 @@ import pytest
 
 from tests.e2e.programs import sipgw, write_config
 from tests.e2e.sipp.races import CALLS, Race, races
-from tests.e2e.sipp.run import free_port, listening, sipp
+from tests.e2e.sipp.run import listening, sipp
 from tests.e2e.sipp.script import Called, Caller, linger, pause, receive, scenario
+from tests.ports import free_port
 
 T1 = 0.1
 LOSSY_CALLS, RATE, LOSS = 200, 50, 10  # percent lost of what is sent, and again of what is received: 19 in all

@@ -22,6 +22,7 @@ from tests.e2e.sign_in.site import PASSWORD, write_users
 from tests.e2e.test_explain import output_of
 from tests.observability.capture import dissected, text_of
 from tests.observability.sngrep import Sngrep
+from tests.ports import free_port
 
 ALICE = "sip:alice@contoso.com"
 SAID = "the door code is 1234"
@@ -62,8 +63,7 @@ class Site:
 
 @asynccontextmanager
 async def site(folder: Path, more: str = "", admin: str = "") -> AsyncIterator[Site]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        admin = admin or f"127.0.0.1:{probe.getsockname()[1]}"
+    admin = admin or f"127.0.0.1:{free_port()}"
     async with emulated_pool() as works:
         config = write(
             folder,

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +22,7 @@ from tests.e2e.faults.site import pool, until
 from tests.e2e.named import named, said
 from tests.e2e.sign_in.site import USERS, write_users
 from tests.management.name_server import serving
+from tests.ports import free_port
 from tests.server.certificates import issue
 
 ZONE = "".join(f"{service}.nameless 300 IN SRV 0 0 0 .\n" for service in ("_sips._tcp", "_sip._tcp", "_sip._udp"))
@@ -79,11 +79,6 @@ CASES = {
         421, 2057, ("REGISTER", "sip:contoso.com", "Event: registration", "Supported: msrtc-event-categories", GRUU)
     ),
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @asynccontextmanager

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.ports import free_port
+
 START = 15.0  # seconds that it may take for anything
 
 
@@ -19,9 +21,7 @@ class Sngrep:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._said = b""
         self._terminal, inside = pty.openpty()  # so that it does not keep to itself what it says
         command = ["sngrep", "-N", "-F", "-L", f"udp:127.0.0.1:{self.port}", "-O", str(file)]

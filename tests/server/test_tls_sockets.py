@@ -17,6 +17,7 @@ from sipgw.server import connector
 from sipgw.server.handshake import TELL_EVERY, Arrivals
 from sipgw.server.shell import ShellLimits
 from sipgw.server.tls import TlsContexts, TlsSettings
+from tests.ports import free_port
 from tests.server.certificates import issue
 from tests.server.probe import WITHIN, Running, running
 
@@ -232,10 +233,8 @@ async def test_a_server_that_closes_at_once_may_not_speak_tls(site: Site) -> Non
 
 
 async def test_a_server_that_is_not_there_is_told_from_one_without_tls(site: Site) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     async with running(site.contexts()) as here:
-        here.send(hop(port), HELLO)
+        here.send(hop(free_port()), HELLO)
         assert (await here.find("failed")).reason == "Connection refused"
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 STARTING = 15.0  # seconds that a proxy may take to answer
@@ -41,15 +43,6 @@ class Behind:
     udp: str
     spare: str
     tcp: str
-
-
-def free_port() -> int:
-    """A port that neither UDP nor TCP has in use."""
-    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
-        stream.bind(("127.0.0.1", 0))
-        port: int = stream.getsockname()[1]
-        datagram.bind(("127.0.0.1", port))
-        return port
 
 
 def _sipgw(folder: Path, port: int, behind: Behind, pace: Pace) -> list[str]:

@@ -1,13 +1,11 @@
 """Name servers on loopback: Knot with zones of the test, and a tiny one that answers late, wrongly or never."""
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from random import randrange
 
 import dns.exception
 import dns.message
@@ -18,9 +16,9 @@ import dns.update
 
 from sipgw.locating import Destination, Located, Locator, NotLocated
 from sipgw.server.resolver import Resolver
+from tests.ports import free_port
 
 START = 15.0  # seconds that a name server may take to answer
-_LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 _CONFIGURATION = """
 server:
     rundir: {folder}
@@ -45,26 +43,6 @@ template:
     zonefile-sync: -1
 zone:
 """
-
-
-def free_port() -> int:
-    """One that is free for UDP and TCP, below those that systems give out of their own accord: it stays free."""
-    for _ in range(100):
-        port = randrange(20_000, 32_000)
-        if all(
-            _is_free(family, kind, port) for family in _LOOPBACK for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-        ):
-            return port
-    raise AssertionError("no port is free")
-
-
-def _is_free(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -> bool:
-    with socket.socket(family, kind) as sock:
-        try:
-            sock.bind((_LOOPBACK[family], port))
-        except OSError:
-            return False
-    return True
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from sipgw.locating.records import NO_NAME, NO_RECORDS, SERVER_FAILURE, TIMEOUT
 from sipgw.locating.result import NOT_OFFERED
 from sipgw.message.uri import parse_uri
 from sipgw.server.resolver import Resolver
-from tests.e2e.dns.name_server import Seeker, change, free_port, knot
+from tests.e2e.dns.name_server import Seeker, change, knot
+from tests.ports import free_port
 
 pytestmark = pytest.mark.peer("knotd", "knot")
 

@@ -22,6 +22,7 @@ from tests.e2e.faults.site import (
 )
 from tests.e2e.programs import Program, sipgw
 from tests.e2e.raw_client import RawClient
+from tests.ports import free_port
 from tests.sipe.client import StartClient
 from tests.sipe.conftest import sipe_driver, start_client
 
@@ -147,7 +148,8 @@ async def test_a_call_with_a_server_that_has_vanished_is_told(tmp_path: Path) ->
 async def test_a_server_that_comes_back_is_used_again_without_anybody_trying_it(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         good = await stack.enter_async_context(emulated_pool())
-        async with emulated_pool() as first:
+        port_of_first = free_port()
+        async with emulated_pool(port_of_first) as first:
             config = write(tmp_path, pool("pcpool.contoso.com", [first, good], PAIR), health=PROBED)
             gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
             port = (await gateway.ports())["tcp"]
@@ -156,7 +158,7 @@ async def test_a_server_that_comes_back_is_used_again_without_anybody_trying_it(
         between = await visit(port)
         assert between.failure == "" and between.seconds < SLACK
         began = time.monotonic()
-        async with emulated_pool(int(first.rpartition(":")[2])):
+        async with emulated_pool(port_of_first):
             await gateway.line("server up", first)
             note("comes back", "the gateway notices", time.monotonic() - began, "server up")
             assert time.monotonic() - began < 0.3 * 1.15 + SLACK
@@ -169,14 +171,14 @@ async def test_a_server_that_comes_back_is_used_again_without_anybody_trying_it(
 async def test_where_all_are_down_the_first_one_back_takes_the_next_call(tmp_path: Path) -> None:
     """Without OPTIONS: nobody else would notice."""
     async with AsyncExitStack() as stack:
-        async with emulated_pool() as first, emulated_pool() as second:
-            pass
+        ports = free_port(), free_port()
+        first, second = (f"tcp:127.0.0.1:{port}" for port in ports)
         config = write(tmp_path, pool("pcpool.contoso.com", [first, second], PAIR))
         gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
         port = (await gateway.ports())["tcp"]
         told = await visit(port)
         assert f"{first} Connection refused, {second} Connection refused" in told.failure
-        await stack.enter_async_context(emulated_pool(int(second.rpartition(":")[2])))
+        await stack.enter_async_context(emulated_pool(ports[1]))
         back = await visit(port)
         note("all down, one comes back", "next client", back.seconds, back.failure or "chats")
         assert back.failure == "" and back.seconds < SLACK

@@ -1,13 +1,14 @@
 """Real key distribution centres on loopback, each in a folder of its own: realms with alice, bob and the gateway."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ports import free_port
 
 REALM, FQDN = "CORP.CONTOSO.COM", "sipgw.contoso.com"
 PASSWORD = "secret"
@@ -94,7 +95,7 @@ class Realm:
         """Start the centre on a free port; another if somebody takes that meanwhile."""
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
-            self.port = _free_port()
+            self.port = free_port()
             self.configure([self])
             process = subprocess.Popen(
                 ["krb5kdc", "-n", "-r", self.name], env=self.environment,
@@ -157,9 +158,3 @@ def clock_off(by: str) -> dict[str, str]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

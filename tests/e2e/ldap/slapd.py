@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
+
 BASE, ADMIN, SECRET = "dc=contoso,dc=com", "cn=admin,dc=contoso,dc=com", "directory secret"
 SCHEMA = Path(__file__).parent / "active_directory.schema"
 CONFIG = """
@@ -63,9 +65,7 @@ class Slapd:
     def __init__(self, folder: Path, tls: Mapping[str, Path] | None = None) -> None:
         self._folder = folder
         (folder / "data").mkdir(parents=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         text = CONFIG.format(schema=SCHEMA, folder=folder, base=BASE, admin=ADMIN, tls=TLS.format(**tls) if tls else "")
         self._config = folder / "slapd.conf"
         self._config.write_text(text)

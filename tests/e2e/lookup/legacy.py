@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.programs import Program, sipgw
+from tests.ports import free_port
 from tests.sipe.client import SipeClient, StartClient
 
 OCSCHAT = "sip:ocschat@contoso.com"
@@ -53,7 +54,7 @@ def gateway_config(
 async def legacy_site(
     folder: Path, services: int = 3, *arguments: str | Path, limits: str = "", up: bool = True
 ) -> AsyncIterator[LegacySite]:
-    config = gateway_config(folder, limits=limits)
+    config = gateway_config(folder, f"tcp:127.0.0.1:{free_port()}", limits=limits)  # it may come back
     async with sipgw("serve", "--config", config) as gateway:
         address = f"127.0.0.1:{(await gateway.ports())['tcp']}"
         rooms = arguments or ("--room", "Lobby")

@@ -75,8 +75,7 @@ async def test_the_services_come_back_after_a_restart_of_the_gateway(tmp_path: P
         await site.gateway.stop(signal.SIGKILL)
         await site.pool.line("connection to the gateway lost")
         before = len(site.pool.log)
-        config = gateway_config(tmp_path, f"tcp:{site.server}")
-        async with sipgw("serve", "--config", config) as gateway:
+        async with sipgw("serve", "--config", site.config) as gateway:
             await gateway.ports()
             while not any(UP in line for line in site.pool.log[before:]):
                 await site.pool.more()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.test_real_client import certificates
+from tests.ports import free_port
 
 PASSWORD = "secret"
 USERS = """
@@ -39,12 +40,6 @@ class Site:
     def server(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def stays_where_it_is(self) -> None:
-        """Have the next gateway listen on the port of this one."""
-        text = self.config.read_text()
-        old, new = f"{self.transport}:127.0.0.1:0", f"{self.transport}:127.0.0.1:{self.port}"
-        self.config.write_text(text.replace(old, new))
-
     def lines(self, *words: str) -> list[str]:
         """What the gateway has logged so far with all of these words."""
         return [line for line in self.gateway.log if all(word in line for word in words)]
@@ -59,14 +54,14 @@ def write_users(folder: Path, text: str = USERS) -> Path:
 
 @asynccontextmanager
 async def site(
-    folder: Path, *schemes: str, transport: str = "tcp", auth: str = "", more: str = "", port: int = 0
+    folder: Path, *schemes: str, transport: str = "tcp", auth: str = "", more: str = ""
 ) -> AsyncIterator[Site]:
-    """`auth` are further lines of [auth], `more` further tables."""
+    """`auth` are further lines of [auth], `more` further tables. A gateway that is started again is where it was."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(sipgw("pool", "--listen", "tcp:127.0.0.1:0", "--room", "Lobby"))
         server = f"tcp:127.0.0.1:{(await pool.ports())['tcp']}"
         tls, trusted = certificates(folder) if transport == "tls" else (None, None)
-        config = write_config(folder, server, listen=(f"{transport}:127.0.0.1:{port}",), tls=tls)
+        config = write_config(folder, server, listen=(f"{transport}:127.0.0.1:{free_port()}",), tls=tls)
         write_users(folder)
         listed = ", ".join(f'"{scheme}"' for scheme in schemes)
         config.write_text(f"{config.read_text()}[auth]\nschemes = [{listed}]\n{auth}\n{more}\n")

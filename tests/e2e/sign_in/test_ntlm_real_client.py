@@ -149,7 +149,6 @@ async def test_the_gateway_restarts_in_mid_call(tmp_path: Path, start_client: St
         (uri,) = [event["uri"] for event in await alice.rooms()]
         room = await alice.join(uri)
         await here.gateway.stop()
-        here.stays_where_it_is()
         async with sipgw("serve", "--config", here.config) as gateway:
             await gateway.ports()
             await alice.wait_for("connection_error")

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 from tests.e2e.faults.scripted import Exchange, Scripted, scripted
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.sign_in.site import PASSWORD, write_users
+from tests.ports import free_port
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
 MD5 = 'digest_algorithms = ["MD5"]'
@@ -52,18 +52,11 @@ def _in_order(wanted: tuple[str, ...], heard: list[str]) -> bool:
 async def site(folder: Path, transport: str, auth: str = "") -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(scripted(takes_calls))
-        config = write_config(folder, pool.address, listen=(f"{transport}:127.0.0.1:0",))
+        config = write_config(folder, pool.address, listen=(f"{transport}:127.0.0.1:{free_port()}",))
         config.write_text(f'{config.read_text()}[auth]\nschemes = ["digest"]\n{auth}\n[health]\ninterval = 0\n')
         write_users(folder)
         gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
         yield Site(gateway, pool, (await gateway.ports())[transport])
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

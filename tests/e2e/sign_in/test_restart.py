@@ -34,7 +34,6 @@ async def test_what_one_says_reaches_the_other_afterwards(tmp_path: Path, scheme
             await wire.another(1)
             people.append((client, wire))
         await here.gateway.stop(signal.SIGKILL)
-        here.stays_where_it_is()
         await stack.enter_async_context(sipgw("serve", "--config", here.config))
         for _, wire in people:
             await wire.another(2)

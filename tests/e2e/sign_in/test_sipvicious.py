@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sign_in.test_phones import MD5, PATIENCE, free_port, site
+from tests.e2e.sign_in.test_phones import MD5, PATIENCE, site
+from tests.ports import free_port
 
 NAMES = ("alice", "bob", "carol", "ocschat", "nobody", "2000")
 DOMAIN = ("--domain", "contoso.com")

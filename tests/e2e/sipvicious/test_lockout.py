@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sign_in.site import PASSWORD
-from tests.e2e.sign_in.test_phones import HERE, MD5, Site, free_port, program, site
+from tests.e2e.sign_in.test_phones import HERE, MD5, Site, program, site
 from tests.e2e.sign_in.test_sipvicious import DOMAIN, table, tool, words
+from tests.ports import free_port
 
 DESK = "127.0.0.2"  # where alice works; whoever guesses is at 127.0.0.1
 
