@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from random import randrange
 from typing import Any
 
 from benchmark import builds
@@ -62,10 +63,12 @@ TLS = '[tls]\ncertificate = "{0}.pem"\nprivate_key = "{0}.key"\n'
 
 
 def free_port(transport: str) -> int:
-    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the system gives out of its own accord, so that nobody else gets it meanwhile."""
+    for _ in range(100):
+        port = randrange(20_000, 32_000)
+        if not is_taken(transport, port):
+            return port
+    raise BenchError("no port is free on 127.0.0.1")
 
 
 def certificate(folder: Path) -> Path:
@@ -144,14 +147,14 @@ def wait_for(place: Place, port: int, running: subprocess.Popen[str], log: Path)
     """Until something listens at the port."""
     end = time.monotonic() + STARTING
     while time.monotonic() < end and running.poll() is None:
-        if _is_taken(place.transport.callers, port):
+        if is_taken(place.transport.callers, port):
             time.sleep(0.5)
             return
         time.sleep(0.05)
     raise BenchError(" | ".join(["the proxy does not start", *log.read_text().strip().splitlines()[-3:]]))
 
 
-def _is_taken(transport: str, port: int) -> bool:
+def is_taken(transport: str, port: int) -> bool:
     kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
