@@ -112,7 +112,6 @@ class TraceRing:
         self._paid_until = float("-inf")
         self._missed_before = 0
         self.numbered: int | None = None
-        self._now = 0.0
 
     def __call__(self, now: float, data: bytes, flow: Flow | None, outputs: list[Output]) -> None:
         if self._room:
@@ -130,7 +129,6 @@ class TraceRing:
 
     def settle(self, now: float) -> None:
         """Sort some of what has come, and see how much more may."""
-        self._now = now
         pending = self._pending
         for _ in range(min(len(pending), AT_ONCE if self.sink is None else SENT_AT_ONCE)):
             self._sort(pending.popleft())
@@ -194,20 +192,26 @@ class TraceRing:
             call.incomplete = True
             if not self._pending:
                 self._missed_before = self.missed
-        self.serial = self._next_serial()
+        self.serial = self._next_serial(turn[0])
         call.serial = self.serial
         self.size += call.add(turn, size)
         if self.size > self.settings.size or len(calls) > self.settings.calls or calls is self.background:
             self._evict()
 
-    def _next_serial(self) -> int:
+    def _next_serial(self, now: float) -> int:
         if self.numbered is None:
             return self.serial + 1
-        return max(self.serial + NUMBERED, self.stamp())
+        return max(self.serial + NUMBERED, self._stamp(now))
 
-    def stamp(self) -> int:
-        """A serial number that none before this moment is above, of all that are numbered."""
-        return int(self._now * 1e6) * NUMBERED + (self.numbered or 0)
+    def _stamp(self, now: float) -> int:
+        return int(now * 1e6) * NUMBERED + (self.numbered or 0)
+
+    def newest(self, now: float) -> int:
+        """A serial number that all turns which are not sorted yet will be above, those of any numbered ring."""
+        if self.numbered is None or not self.serial:
+            return self.serial
+        since = self._pending[0][0] if self._pending else now
+        return max(self.serial, self._stamp(since) - NUMBERED)
 
     def _evict(self) -> None:
         calls, background, settings = self.calls, self.background, self.settings

@@ -123,8 +123,7 @@ class Tracing:
         if ring is None:
             return Page(0)
         await self._catch_up(ring)
-        newest = ring.serial if not ring.serial or self._numbered is None else max(ring.serial, ring.stamp())
-        lens, page, size = self.lens(), Page(newest), 0
+        lens, page, size = self.lens(), Page(ring.newest(asyncio.get_running_loop().time())), 0
         earliest = query.since - lens.offset
         turn = time.monotonic() + TURN
         for call in list(_newest_first(ring)):

@@ -263,3 +263,26 @@ def test_the_sink_gets_everything_that_is_taken() -> None:
     ring.sink = seen.append
     fill(ring, ["one", "two"])
     assert [turn.data for turn in seen] == [request("one"), request("two")]
+
+
+def test_rings_of_several_processes_number_by_the_time_of_what_happened() -> None:
+    """Whenever each of them comes to sort it."""
+    rings = [TraceRing(TraceSettings()) for _ in range(2)]
+    for number, ring in enumerate(rings):
+        ring.numbered = number
+    rings[0](2.0, request("late"), ALICE, [])
+    rings[1](1.0, request("early"), ALICE, [])
+    late, early = (next(iter(settled(ring).calls.values())) for ring in rings)
+    assert early.serial < late.serial < rings[0].newest(3.0)
+
+
+def test_whoever_has_seen_the_newest_has_not_seen_what_is_not_sorted() -> None:
+    ring = TraceRing(TraceSettings())
+    ring.numbered = 5
+    assert ring.newest(9.0) == 0
+    ring(1.0, request("one"), ALICE, [])
+    settled(ring)
+    ring(2.0, request("two"), ALICE, [])
+    newest = ring.newest(3.0)
+    assert ring.calls[b"one"].serial <= newest
+    assert settled(ring).calls[b"two"].serial > newest

@@ -10,6 +10,14 @@ def read(texts: Iterable[str]) -> list[CallPage]:
     return [CallPage.model_validate_json(text) for text in texts]
 
 
+def part(every: CallPage, matching: CallPage) -> CallPage:
+    """What one worker has seen of a call. A part that is not what was asked for does not say where the call stands
+    among the others: what belongs to a page is known by the parts that are."""
+    if matching.calls:
+        return every
+    return every.model_copy(update={"calls": [call.model_copy(update={"serial": 0}) for call in every.calls]})
+
+
 def whole(pages: Iterable[CallPage], before: int | None) -> list[CallBody]:
     """The calls of these pages, each once, the one that has changed last first; those before a serial number only, as
     the others were on a page before."""

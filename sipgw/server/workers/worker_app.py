@@ -185,10 +185,18 @@ class WorkerApp(GatewayApp):
 
         return (await super().all_calls(CallsQuery(**asked))).model_dump_json()
 
-    async def _told_parts(self, asked: tuple[list[str], bool]) -> list[str]:
-        """What was seen here of calls, by their ids."""
-        call_ids, steps = asked
-        return [await self._told_calls({"call_id": one, "steps": steps, "limit": 1}) for one in call_ids]
+    async def _told_parts(self, asked: tuple[list[str], dict[str, Any]]) -> list[str]:
+        """What was seen here of calls, by their ids; whether that is what was asked for or not."""
+        from sipgw.server.admin.call_models import CallsQuery
+        from sipgw.server.admin.merged_calls import part
+
+        call_ids, query = asked
+        pages = []
+        for one in call_ids:
+            every = await super().all_calls(CallsQuery(call_id=one, steps=query["steps"], limit=1))
+            matching = {**query, "call_id": one, "after": 0, "before": None, "limit": 1, "steps": False}
+            pages.append(part(every, await super().all_calls(CallsQuery(**matching))).model_dump_json())
+        return pages
 
     async def all_calls(self, query: "CallsQuery") -> "CallPage":
         """Which calls there are comes first; then all is asked for that anybody has seen of those on the page."""
@@ -197,7 +205,7 @@ class WorkerApp(GatewayApp):
         asked = query.model_dump()
         pages = merged_calls.read([await self._told_calls(asked), *await self._membership.ask_others("calls", asked)])
         call_ids, lowest = merged_calls.in_order(pages)
-        wanted = call_ids[: query.limit + 1], query.steps
+        wanted = call_ids[: query.limit + 1], asked
         told = [await self._told_parts(wanted), *await self._membership.ask_others("parts", wanted)]
         parts = merged_calls.read([text for one in told for text in one])
         return merged_calls.merged_page(pages, merged_calls.whole(parts, query.before), query.limit, lowest)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sipgw.server.admin.call_models import CallBody, CallPage, StepBody
-from sipgw.server.admin.merged_calls import in_order, merged_call, merged_page, whole
+from sipgw.server.admin.merged_calls import in_order, merged_call, merged_page, part, whole
 
 
 def step(turn: int, at: float, kind: Any = "in", label: str = "") -> StepBody:
@@ -93,3 +93,10 @@ def test_the_page_says_where_the_next_begins() -> None:
     assert merged_page(pages, calls, 3, 5).next == 5
     found = merged_page(pages, calls, 3, None)
     assert (found.next, found.newest, found.kept, found.missed) == (None, 20, 6, 4), "of the newest the older one"
+
+
+def test_only_a_part_that_was_asked_for_says_where_a_call_stands() -> None:
+    """Another one, which changed later than the page began, must not put it on a page before."""
+    matching, other = page(call("x", 5)), page(call("x", 8))
+    found = whole([part(matching, matching), part(other, page())], before=7)
+    assert [(one.serial, one.messages) for one in found] == [(5, 2)]
