@@ -1,6 +1,7 @@
 """The location service (RFC 3261 §10): bindings of addresses-of-record, in memory, with their expiry."""
 
 import heapq
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -78,13 +79,19 @@ class Binding:
             self.cseq,
             self.path,
             self.received,
-            self.user_agent,
+            user_agent,
             self.since,
         ) = row
+        self.user_agent = sys.intern(user_agent)  # few clients, many users
+        if self.q == 1.0:
+            self.q = 1.0  # that of all others, too
         self.flow = flow
         self.handle = b""  # of its temporary GRUUs, once it is in the location service
         self.subscription: Subscription | None = None
         self.void = False  # taken back because the store failed: nothing may bring it back
+
+    def __lt__(self, other: "Binding") -> bool:
+        return False  # of those that expire at the same time none is first
 
     def row(self) -> tuple[Any, ...]:
         return tuple(getattr(self, column) for column in ROW)
@@ -113,11 +120,10 @@ class LocationService:
     """
 
     def __init__(self, max_bindings: int = 1_000_000, secret: bytes = b"") -> None:
-        self._bindings: dict[str, list[Binding]] = {}
-        self._expiry: list[tuple[float, int, Binding]] = []
-        self._serial = 0
+        self._bindings: dict[str, tuple[Binding, ...]] = {}
+        self._expiry: list[tuple[float, Binding]] = []
         self._by_cid: dict[int, list[Binding]] = {}
-        self._by_handle: dict[bytes, list[Binding]] = {}
+        self._by_handle: dict[bytes, Binding] = {}  # the first of each
         self._temporary = TemporaryGruus(secret)
         self._known: OrderedDict[str, None] = OrderedDict()
         self.max_bindings = max_bindings
@@ -139,38 +145,43 @@ class LocationService:
         return more <= 0 or self.count + more <= self.max_bindings
 
     def add(self, binding: Binding) -> None:
-        self._bindings.setdefault(binding.aor, []).append(binding)
+        held = self._bindings.get(binding.aor)
+        self._bindings[binding.aor] = (binding,) if held is None else (*held, binding)
         self._known.pop(binding.aor, None)
         self.count += 1
-        self._serial += 1
         if len(self._expiry) > 2 * self.count + _SLACK:
             self._forget_refreshed()
-        heapq.heappush(self._expiry, (binding.expires_at, self._serial, binding))
+        heapq.heappush(self._expiry, (binding.expires_at, binding))
         if binding.flow is not None:
             self._by_cid.setdefault(binding.flow.cid, []).append(binding)
         if binding.instance:
             binding.handle = self._temporary.handle(binding.aor, binding.instance, binding.call_id, binding.since)
-            self._by_handle.setdefault(binding.handle, []).append(binding)
+            self._by_handle.setdefault(binding.handle, binding)
 
     def _forget_refreshed(self) -> None:
         """Each refresh leaves the entry of the binding that it replaced: drop those when they are the greater part."""
-        self._expiry = [entry for entry in self._expiry if entry[2].expires_at]
+        self._expiry = [entry for entry in self._expiry if entry[1].expires_at]
         heapq.heapify(self._expiry)
 
     def remove(self, binding: Binding) -> None:
-        held = self._bindings.get(binding.aor, [])
+        held = self._bindings.get(binding.aor, ())
         if binding not in held:
             return
-        held.remove(binding)
+        rest = tuple(one for one in held if one is not binding)
         self.count -= 1
         binding.expires_at = 0.0
-        if not held:
+        if rest:
+            self._bindings[binding.aor] = rest
+        else:
             del self._bindings[binding.aor]
             self._remember(binding.aor)
         if binding.flow is not None:
             _unlink(self._by_cid, binding.flow.cid, binding)
-        if binding.handle:
-            _unlink(self._by_handle, binding.handle, binding)
+        if binding.handle and self._by_handle.get(binding.handle) is binding:
+            del self._by_handle[binding.handle]
+            for one in rest:
+                if one.handle == binding.handle:
+                    self._by_handle.setdefault(one.handle, one)
 
     def _remember(self, aor: str) -> None:
         self._known[aor] = None
@@ -188,8 +199,9 @@ class LocationService:
         Without reg-id there is one: where the endpoint was last heard of.
         """
         if is_temporary(uri):
-            held = self._by_handle.get(self._temporary.read(uri) or b"", ())
-            found = [one for like in held[:1] for one in self.bindings(like.aor, now) if one.instance == like.instance]
+            like = self._by_handle.get(self._temporary.read(uri) or b"")
+            held = self.bindings(like.aor, now) if like is not None else []
+            found = [one for one in held if like is not None and one.instance == like.instance]
         else:
             found = [one for one in self.bindings(uri.aor, now) if names(uri, one.aor, one.instance, one.identity)]
         flows = [binding for binding in found if binding.reg_id]
@@ -203,9 +215,9 @@ class LocationService:
         """Remove and return what has run out."""
         gone: list[Binding] = []
         while self._expiry and self._expiry[0][0] <= now:
-            _, serial, binding = heapq.heappop(self._expiry)
+            _, binding = heapq.heappop(self._expiry)
             if binding.expires_at > now:
-                heapq.heappush(self._expiry, (binding.expires_at, serial, binding))
+                heapq.heappush(self._expiry, (binding.expires_at, binding))
             elif binding.expires_at:
                 self.remove(binding)
                 gone.append(binding)
@@ -218,7 +230,7 @@ class LocationService:
         return (binding for held in self._bindings.values() for binding in held)
 
 
-def _unlink(index: dict[Any, list[Binding]], key: Any, binding: Binding) -> None:
+def _unlink(index: dict[int, list[Binding]], key: int, binding: Binding) -> None:
     linked = index.get(key, [])
     if binding in linked:
         linked.remove(binding)
