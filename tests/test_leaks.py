@@ -109,7 +109,9 @@ def test_what_an_application_has_not_answered_is_answered(method: str) -> None:
 
 
 def no_timers(world: World) -> None:
-    world.engine.layer.timers._queues.clear()
+    timers = world.engine.layer.timers
+    timers._queues.clear()
+    timers._lingering.clear()
 
 
 def a_nagging_timer(world: World) -> None:

@@ -138,6 +138,8 @@ class ResponseContext:
         if not self._final:
             self._finish(response.status, now)
             self._cancel_branches(now, _ELSEWHERE)  # item 10
+            if transaction.method == "INVITE" and not self._branches:
+                transaction.user = Afterwards(self._proxy, self._server)
 
     def _failed_with(self, branch: Branch, response: Response, now: float) -> None:
         status = response.status
@@ -247,11 +249,7 @@ class ResponseContext:
         self._finish(outcome.status, now)
 
     def _relay(self, response: Response, now: float) -> None:
-        response.drop_first("via")  # item 3
-        if self._server.reply_to.transport != "UDP" and "content-length" not in response.index:
-            response.lines.append(f"Content-Length: {len(response.body)}")  # §18.3: a stream needs it
-            response.names.append("content-length")
-        self._server.respond(response, now)
+        relay(response, self._server, now)
 
     def _finish(self, status: int, now: float) -> None:
         if self._server.method == "INVITE" and not self.route.in_dialog:
@@ -277,6 +275,35 @@ class ResponseContext:
         self._proxy.counters["timer_c"] += 1
         if branch.transaction is not None:
             branch.transaction.cancel(now)
+
+
+class Afterwards:
+    """What is left of a response context when an INVITE has its 2xx and no branch is open: those that still come, from
+    a fork further on or sent again, go back as well (§16.7 item 5)."""
+
+    __slots__ = ("_proxy", "_server")
+
+    def __init__(self, proxy: "Proxy", server: ServerTransaction) -> None:
+        self._proxy = proxy
+        self._server = server
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        if _ends_here(response):
+            self._proxy.counters["misdirected"] += 1
+        else:
+            relay(response, self._server, now)
+
+    def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
+        """Nothing waits for an answer."""
+
+
+def relay(response: Response, server: ServerTransaction, now: float) -> None:
+    """Send a response back, without our Via (§16.7 item 3)."""
+    response.drop_first("via")
+    if server.reply_to.transport != "UDP" and "content-length" not in response.index:
+        response.lines.append(f"Content-Length: {len(response.body)}")  # §18.3: a stream needs it
+        response.names.append("content-length")
+    server.respond(response, now)
 
 
 _ELSEWHERE = ('Reason: SIP;cause=200;text="Call completed elsewhere"',)  # RFC 3326 §2: it was not missed

@@ -24,9 +24,20 @@ _FOLD = re.compile(r"\r\n(?=[ \t])")
 _LINE_END = re.compile(r"\r\n(?![ \t])")
 _ROOMY = 2048  # bytes; in a shorter head no list is long enough to cost much
 _STATUSES = {str(code): code for code in range(100, 700)}  # §7.2, §21
-_METHODS = frozenset(  # known to be tokens
-    {"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "INFO", "MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "SERVICE"}
+_METHODS = (
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "REGISTER",
+    "INFO",
+    "MESSAGE",
+    "OPTIONS",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "SERVICE",
 )
+_KNOWN_METHODS = dict(zip(_METHODS, _METHODS, strict=True))  # to be tokens; one text of each serves all transactions
 _spelling = SPELLINGS.get
 
 
@@ -104,12 +115,12 @@ def _with_start_line(start: str, lines: list[str], names: list[str], body: bytes
     if len(parts) != 3:
         raise MalformedMessage(f"not a start line: {start[:60]!r}")
     method, uri, version = parts
-    known = method in _METHODS
-    if not known and method[:4].upper() == "SIP/":
+    known = _KNOWN_METHODS.get(method)
+    if known is None and method[:4].upper() == "SIP/":
         return _response(start, parts, lines, names, body)
-    request = Request(method, uri, lines, names, body, start)
+    request = Request(known or method, uri, lines, names, body, start)
     request.reindex()
-    if not known or version != "SIP/2.0":
+    if known is None or version != "SIP/2.0":
         _check_request_line(request, version)
     return request
 

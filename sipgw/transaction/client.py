@@ -11,7 +11,6 @@ from sipgw.transaction.tables import (
     CLIENT,
     FAILURE,
     INVITE_CLIENT,
-    LINGER,
     PROCEEDING,
     PROVISIONAL,
     RETRANSMIT,
@@ -34,6 +33,20 @@ class ClientUser(Protocol):
 
     def on_failure(self, transaction: "ClientTransaction", reason: str, now: float) -> None:
         """No response will come: `reason` is "timeout" or what the transport said. Called once."""
+
+
+class Nobody:
+    """The user of a CANCEL, as the INVITE's own transaction tells what becomes of it; and of a transaction that has
+    nothing more to tell, so that what was its user need not wait for it to end."""
+
+    def on_response(self, transaction: "ClientTransaction", response: Response, now: float) -> None:
+        """Not of interest."""
+
+    def on_failure(self, transaction: "ClientTransaction", reason: str, now: float) -> None:
+        """Not of interest."""
+
+
+NOBODY = Nobody()
 
 
 class ClientTransaction(Deadlines):
@@ -109,7 +122,9 @@ class ClientTransaction(Deadlines):
         """A timer has run out."""
         if kind == RETRANSMIT:
             self._again = None
-        elif self._more and self.state == PROCEEDING:  # the server has shown itself in time: Timer F runs in full
+        elif (
+            kind == TIMEOUT and self._more and self.state == PROCEEDING
+        ):  # the server has shown itself in time: Timer F runs in full
             self._end = self._layer.timers.start(TIMEOUT, self._more, self, now)
             self._more = 0.0
             return
@@ -180,14 +195,20 @@ class ClientTransaction(Deadlines):
 
     def pass_and_linger(self, response: Response, now: float) -> None:
         self._data = b""  # nothing is left to send again
-        self._linger(self._layer.values.long if self.method == "INVITE" else self._layer.values.t4, now)
-        self.user.on_response(self, response, now)
+        user = self.user
+        if self.method == "INVITE":
+            self._linger(self._layer.values.long, now)  # Timer M
+        else:
+            self.user = NOBODY
+            self._linger(self._layer.values.t4, now)  # Timer K
+        user.on_response(self, response, now)
 
     def ack_and_pass(self, response: Response, now: float) -> None:
         self._data = self._layer.encoded(ack_for(self.request, response), self.to)
         self._send(self._data)
+        user, self.user = self.user, NOBODY
         self._linger(max(self._layer.values.long, 32.0), now)  # Timer D: whatever our own T1, the peer's may be longer
-        self.user.on_response(self, response, now)
+        user.on_response(self, response, now)
 
     def ack_again(self, _: object, now: float) -> None:
         self._send(self._data)
@@ -201,7 +222,7 @@ class ClientTransaction(Deadlines):
         if self.to.reliable and self.state != "Accepted":
             self.drop(None, now)
         else:
-            self._end = self._layer.timers.start(LINGER, duration, self, now)
+            self._layer.timers.linger(duration, self, now)
 
     def report_timeout(self, reason: str, now: float) -> None:
         self._fail("timeout", now)
@@ -223,4 +244,3 @@ class ClientTransaction(Deadlines):
 
 INVITE_MACHINE: Machine = bind(INVITE_CLIENT, ClientTransaction)
 MACHINE: Machine = bind(CLIENT, ClientTransaction)
-INVITE_MACHINE[TERMINATED] = MACHINE[TERMINATED] = {}

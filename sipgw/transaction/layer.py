@@ -11,7 +11,7 @@ from sipgw.events import Flow, Hop, Output, Send
 from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
 from sipgw.message.values import MAGIC_COOKIE, line_method
-from sipgw.transaction.client import ClientTransaction, ClientUser
+from sipgw.transaction.client import NOBODY, ClientTransaction, ClientUser
 from sipgw.transaction.server import ServerKey, ServerTransaction
 from sipgw.transaction.tables import CALLING, PROCEEDING, TRYING
 from sipgw.transaction.timers import Timers, TimerValues
@@ -72,7 +72,7 @@ class TransactionLayer:
         self._clients: dict[str, ClientTransaction] = {}
         self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
         self.admits: Callable[[Request, Flow, float], bool] | None = None
-        self._unmerged: dict[tuple[str, ...], ServerTransaction] = {}
+        self._unmerged: set[tuple[str, ...]] = set()
         self.flows: dict[int, Flow] = {}
         self.endpoint = False
         self.seal: Callable[[Request | Response, Flow | Hop], None] | None = None
@@ -190,7 +190,7 @@ class TransactionLayer:
     def send_cancel(self, invite: ClientTransaction, cancel: Request, now: float) -> None:
         key = f"{invite.key}/CANCEL"
         data = self.encoded(cancel, invite.to)
-        transaction = ClientTransaction(self, _Nobody(), cancel, data, key, invite.sent_by, invite.to)
+        transaction = ClientTransaction(self, NOBODY, cancel, data, key, invite.sent_by, invite.to)
         self._start(transaction, now)
 
     def _start(
@@ -224,7 +224,7 @@ class TransactionLayer:
         if key in self._unmerged:
             return True
         transaction.merge_key = key
-        self._unmerged[key] = transaction
+        self._unmerged.add(key)
         return False
 
     def send_failed(self, key: str | ServerKey, reason: str, now: float) -> None:
@@ -259,7 +259,7 @@ class TransactionLayer:
     def forget_server(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
         if transaction.merge_key:
-            self._unmerged.pop(transaction.merge_key, None)
+            self._unmerged.discard(transaction.merge_key)
 
     @property
     def waiting(self) -> bool:
@@ -270,16 +270,6 @@ class TransactionLayer:
     def size(self) -> tuple[int, int]:
         """How many server and client transactions exist."""
         return len(self._servers), len(self._clients)
-
-
-class _Nobody:
-    """The user of a CANCEL: whatever becomes of it, the INVITE's own transaction tells."""
-
-    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        """Not of interest."""
-
-    def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
-        """Not of interest."""
 
 
 def _was_asked(to: Flow | Hop, flow: Flow) -> bool:

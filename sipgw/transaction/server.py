@@ -11,7 +11,6 @@ from sipgw.transaction.tables import (
     ACK,
     COMPLETED,
     INVITE_SERVER,
-    LINGER,
     PROCEEDING,
     REQUEST,
     RETRANSMIT,
@@ -106,7 +105,7 @@ class ServerTransaction(Deadlines):
             return
         if kind == RETRANSMIT:
             self._again = None
-        else:
+        elif kind == TIMEOUT:
             self._end = None
         self._event(kind, None, now)
 
@@ -174,8 +173,8 @@ class ServerTransaction(Deadlines):
         self.user = None
         if self.method != "INVITE" and self.reply_to.reliable:
             self.drop(None, now)
-            return
-        self._end = self._layer.timers.start(LINGER, self._layer.values.long, self, now)  # Timers L and J
+        else:
+            self._layer.timers.linger(self._layer.values.long, self, now)  # Timers L and J
 
     def send_until_ack(self, response: Response, now: float) -> None:
         self.final_tag = response.to_tag
@@ -199,7 +198,7 @@ class ServerTransaction(Deadlines):
         if self.reply_to.reliable:
             self.drop(None, now)
         else:
-            self._end = self._layer.timers.start(LINGER, self._layer.values.t4, self, now)  # Timer I
+            self._layer.timers.linger(self._layer.values.t4, self, now)  # Timer I
 
     def pass_ack(self, ack: Request, now: float) -> None:
         """The ACK to a 2xx shares the INVITE's key when a UAC reuses its branch or sends none: it goes end to end."""
@@ -218,4 +217,3 @@ class ServerTransaction(Deadlines):
 
 INVITE_MACHINE: Machine = bind(INVITE_SERVER, ServerTransaction)
 MACHINE: Machine = bind(SERVER, ServerTransaction)
-INVITE_MACHINE[TERMINATED] = MACHINE[TERMINATED] = {}

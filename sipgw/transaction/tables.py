@@ -19,6 +19,8 @@ RETRANSMIT, TIMEOUT, LINGER, TRANSPORT_ERROR = "retransmit", "timeout", "linger"
 
 Table = dict[str, dict[str, tuple[str, str]]]
 
+_ENDED = {LINGER: (TERMINATED, "nothing")}  # the transport failed while it lingered
+
 INVITE_CLIENT: Table = {
     CALLING: {
         RETRANSMIT: (CALLING, "resend_doubling"),  # Timer A
@@ -45,6 +47,7 @@ INVITE_CLIENT: Table = {
         TRANSPORT_ERROR: (ACCEPTED, "nothing"),
         LINGER: (TERMINATED, "drop"),
     },
+    TERMINATED: _ENDED,
 }
 
 CLIENT: Table = {
@@ -71,6 +74,7 @@ CLIENT: Table = {
         TRANSPORT_ERROR: (COMPLETED, "nothing"),
         LINGER: (TERMINATED, "drop"),
     },
+    TERMINATED: _ENDED,
 }
 
 INVITE_SERVER: Table = {
@@ -101,6 +105,7 @@ INVITE_SERVER: Table = {
         TRANSPORT_ERROR: (ACCEPTED, "nothing"),
         LINGER: (TERMINATED, "drop"),
     },
+    TERMINATED: _ENDED,
 }
 
 SERVER: Table = {
@@ -126,4 +131,5 @@ SERVER: Table = {
         TRANSPORT_ERROR: (TERMINATED, "drop"),
         LINGER: (TERMINATED, "drop"),
     },
+    TERMINATED: _ENDED,
 }

@@ -5,9 +5,11 @@ duration: what is started later is due later, hence a queue is sorted without so
 finding the next are all O(1). Cancelling forgets the owner at once: nothing finished is kept alive by its timers.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Protocol
+
+from sipgw.transaction.tables import LINGER
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,36 @@ class Timed(Protocol):
 Queue = OrderedDict[Timed, float]
 
 
+class Lingering:
+    """Owners and when they are due, the next one first."""
+
+    __slots__ = ("due", "owners")
+
+    def __init__(self) -> None:
+        self.due: deque[float] = deque()
+        self.owners: deque[Timed] = deque()
+
+    def add(self, owner: Timed, due: float) -> None:
+        self.due.append(due)
+        self.owners.append(owner)
+
+    def run(self, now: float) -> None:
+        due, owners = self.due, self.owners
+        while due and due[0] <= now:
+            due.popleft()
+            owners.popleft().fire(LINGER, now)
+
+
 class Timers:
     """`start` a timer of some kind for an owner, `cancel` it by the queue that `start` returned, `run` what is due.
 
-    An owner runs at most one timer of a kind and duration at a time.
+    An owner runs at most one timer of a kind and duration at a time. `linger` starts one that nobody can cancel, for
+    what nearly always lasts until it runs out; that is most of what there is at any time, so it has to be small.
     """
 
     def __init__(self) -> None:
         self._queues: dict[tuple[str, float], Queue] = {}
+        self._lingering: dict[float, Lingering] = {}
 
     def start(self, kind: str, duration: float, owner: Timed, now: float) -> Queue:
         queue = self._queues.get((kind, duration))
@@ -59,7 +83,15 @@ class Timers:
         queue[owner] = now + duration
         return queue
 
+    def linger(self, duration: float, owner: Timed, now: float) -> None:
+        lingering = self._lingering.get(duration)
+        if lingering is None:
+            lingering = self._lingering[duration] = Lingering()
+        lingering.add(owner, now + duration)
+
     def run(self, now: float) -> None:
+        for lingering in list(self._lingering.values()):
+            lingering.run(now)
         for (kind, _), queue in list(self._queues.items()):
             while queue:
                 owner = next(iter(queue))
@@ -71,7 +103,9 @@ class Timers:
     def next_deadline(self) -> float | None:
         """When `run` has something to do next, None while nothing is pending."""
         heads = [queue[next(iter(queue))] for queue in self._queues.values() if queue]
+        heads += [lingering.due[0] for lingering in self._lingering.values() if lingering.due]
         return min(heads) if heads else None
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
+        running = sum(len(queue) for queue in self._queues.values())
+        return running + sum(len(lingering.due) for lingering in self._lingering.values())

@@ -13,6 +13,7 @@ from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.server import ServerTransaction
 from sipgw.transaction.stack import Stack
+from sipgw.transaction.tables import TERMINATED
 from sipgw.transaction.timers import TimerValues
 
 PEER = "198.51.100.7"
@@ -91,7 +92,9 @@ class Bench:
     @property
     def deadlines(self) -> list[float]:
         """Seconds from now until each running timer."""
-        due = [at for queue in self.layer.timers._queues.values() for at in queue.values()]
+        timers = self.layer.timers
+        due = [at for queue in timers._queues.values() for at in queue.values()]
+        due += [at for queue in timers._lingering.values() for at in queue.due if self.transaction.state != TERMINATED]
         return sorted(round(at - self.now, 6) for at in due)
 
     # what can happen

@@ -64,7 +64,7 @@ INVITE_CLIENT: Walk = {
         "transport error": ("Accepted",),
         "linger": ("Terminated",),
     },
-    "Terminated": {},
+    "Terminated": {"linger": ("Terminated",)},
 }
 CLIENT: Walk = {
     "Trying": {
@@ -90,7 +90,7 @@ CLIENT: Walk = {
         "transport error": ("Completed",),
         "linger": ("Terminated",),
     },
-    "Terminated": {},
+    "Terminated": {"linger": ("Terminated",)},
 }
 INVITE_SERVER: Walk = {
     "Proceeding": {
@@ -120,7 +120,7 @@ INVITE_SERVER: Walk = {
         "transport error": ("Accepted",),
         "linger": ("Terminated",),
     },
-    "Terminated": {},
+    "Terminated": {"linger": ("Terminated",)},
 }
 SERVER: Walk = {
     "Trying": {
@@ -145,7 +145,7 @@ SERVER: Walk = {
         "transport error": ("Terminated",),
         "linger": ("Terminated",),
     },
-    "Terminated": {},
+    "Terminated": {"linger": ("Terminated",)},
 }
 
 
@@ -229,6 +229,10 @@ class Bench:
             for (kind, _), queue in self.layer.timers._queues.items():
                 if kind == event:
                     queue.pop(transaction, None)  # as the queue itself does before it calls
+            for lingering in self.layer.timers._lingering.values():
+                if event == tables.LINGER and transaction in lingering.owners:
+                    lingering.due.popleft()
+                    lingering.owners.popleft()
             transaction.fire(event, now)
 
 
@@ -306,7 +310,8 @@ def test_every_state_against_every_event(machine: str, state: str, event: str) -
         assert (bench.transaction.state, bench.seen()) == (expected[0], list(expected[1:]))
     if bench.transaction.state == "Terminated":
         assert bench.layer.size == (0, 0)
-        assert len(bench.layer.timers) == 0
+        bench.layer.timers.run(bench.now + 1000.0)
+        assert (bench.seen(), len(bench.layer.timers)) == ([], 0)
 
 
 @pytest.mark.parametrize("machine", list(MACHINES))
