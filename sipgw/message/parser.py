@@ -24,20 +24,11 @@ _FOLD = re.compile(r"\r\n(?=[ \t])")
 _LINE_END = re.compile(r"\r\n(?![ \t])")
 _ROOMY = 2048  # bytes; in a shorter head no list is long enough to cost much
 _STATUSES = {str(code): code for code in range(100, 700)}  # §7.2, §21
-_METHODS = (
-    "INVITE",
-    "ACK",
-    "BYE",
-    "CANCEL",
-    "REGISTER",
-    "INFO",
-    "MESSAGE",
-    "OPTIONS",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "SERVICE",
+_METHODS = (  # known to be tokens
+    *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "INFO"),
+    *("MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "SERVICE"),
 )
-_KNOWN_METHODS = dict(zip(_METHODS, _METHODS, strict=True))  # to be tokens; one text of each serves all transactions
+_KNOWN_METHODS = dict(zip(_METHODS, _METHODS, strict=True))  # one text of each for all transactions
 _spelling = SPELLINGS.get
 
 
