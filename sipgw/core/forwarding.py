@@ -25,8 +25,8 @@ def fingerprint(request: Request) -> str:
     lines, index = request.lines, request.index
     seen = [request.uri, lines[index["from"]], lines[index["to"]], lines[index["call-id"]], lines[index["cseq"]]]
     if "route" in index:
-        seen += request.values("route")
-    return "." + crc32("".join(seen).encode("latin-1")).to_bytes(4).hex()
+        seen += [line for line, name in zip(lines, request.names, strict=True) if name == "route"]
+    return f".{crc32(''.join(seen).encode('latin-1')):08x}"
 
 
 def forwarded_copy(

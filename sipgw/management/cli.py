@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -95,18 +96,24 @@ def commands() -> None:
     """A SIP front door for legacy Group Chat clients."""
 
 
+async def _explain(*asked: Any) -> dict[str, Any]:
+    """See `explain_live`, which is loaded when somebody asks, and not while calls wait."""
+    module = await asyncio.to_thread(import_module, "sipgw.management.explain_live")
+    found: dict[str, Any] = await module.explain_live(*asked)
+    return found
+
+
 @commands.command()
 @config_option
 def serve(config_path: Path | None) -> int:
     """Run the gateway."""
     config = load_config(config_path)
-    from sipgw.management.explain_live import explain_live
     from sipgw.server.log_file import OUTPUT
     from sipgw.server.serving import serve as run_gateway
 
     OUTPUT.set_up(config.log)
 
-    return run(run_gateway(config, explain_live))
+    return run(run_gateway(config, _explain))
 
 
 @commands.command(hidden=True)
@@ -116,10 +123,9 @@ def serve(config_path: Path | None) -> int:
 def worker(number: int, link: int, sockets: int) -> int:
     """A process that a gateway starts to share the work with others: NUMBER shows which one it is, LINK and SOCKETS are
     what was left open for it."""
-    from sipgw.management.explain_live import explain_live
     from sipgw.server.workers.worker_app import run_worker
 
-    return run(run_worker(link, sockets, explain_live))
+    return run(run_worker(link, sockets, _explain))
 
 
 @commands.group(cls=LazyGroup, lazy=POOL_DATA, invoke_without_command=True)

@@ -35,7 +35,7 @@ class Shape:
     """What the names of a head say by themselves. `index` gives a name's first line and is not to be changed; `vias`
     is how many Via lines there are; `fault` what is wrong for any message (§8.1.1, §20), "" for nothing."""
 
-    __slots__ = ("fault", "index", "vias")
+    __slots__ = ("_less", "_size", "fault", "index", "vias")
 
     def __init__(self, names: list[str]) -> None:
         index: dict[str, int] = {}
@@ -46,6 +46,17 @@ class Shape:
         self.index = index
         self.vias = names.count("via")
         self.fault = _fault(names, index, self.vias)
+        self._size = len(names)
+        self._less: dict[int, Shape] = {}  # a Via or a Route is taken from nearly every message
+
+    def without(self, at: int, rest: list[str]) -> "Shape":
+        """The shape of such a head without the name at `at`, which leaves `rest`."""
+        if self._size != len(rest) + 1:  # lines were added since that nobody has looked for
+            return shape_of(rest)
+        less = self._less.get(at)
+        if less is None:
+            less = self._less[at] = shape_of(rest)
+        return less
 
 
 _shapes: dict[tuple[str, ...], Shape] = {}

@@ -96,11 +96,8 @@ class Message:
             self.lines[at] = "Via: " + via.encode()
         self._via = via
 
-    def drop_first(self, name: str, last_look: bool = False) -> None:
-        """Remove the first value of a comma-list header (a topmost Via or Route), with its line when that was all.
-
-        `last_look` saves the new index where no value will be looked up any more.
-        """
+    def drop_first(self, name: str) -> None:
+        """Remove the first value of a comma-list header (a topmost Via or Route), with its line when that was all."""
         at = self.index[name]
         rest = split_list(line_value(self.lines[at]))[1:] if "," in self.lines[at] else []
         if rest:
@@ -108,8 +105,9 @@ class Message:
             self._via = None
         else:
             del self.lines[at], self.names[at]
-            if not last_look:
-                self.reindex()
+            self.shape = shape = self.shape.without(at, self.names)
+            self.index = shape.index
+            self._via = None
 
     @property
     def call_id(self) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Any
 
 from sipgw.config import TlsFiles
 from sipgw.server.tls import TlsContexts, TlsError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 WARN_AHEAD = timedelta(days=30)
 WARN_EVERY = 86_400.0  # seconds
@@ -47,6 +48,8 @@ def expiries(everything: Iterable[TlsFiles], now: datetime) -> list[Expiry]:
 
 
 def _read(path: Path) -> Iterator[Expiry]:
+    from cryptography import x509  # here: without TLS nobody waits for it
+
     try:
         certificates = x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError):
@@ -55,7 +58,9 @@ def _read(path: Path) -> Iterator[Expiry]:
         yield Expiry(path, _name(certificate), certificate.not_valid_after_utc)
 
 
-def _name(certificate: x509.Certificate) -> str:
+def _name(certificate: "Certificate") -> str:
+    from cryptography import x509
+
     try:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = alternatives.get_values_for_type(x509.DNSName)

@@ -6,7 +6,8 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sipgw.events import Close, Flow, HandOver, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
 from sipgw.locating import Answer
@@ -16,9 +17,11 @@ from sipgw.server.connector import Connector, Key
 from sipgw.server.datagram import DatagramSocket, Put
 from sipgw.server.ears import Ears
 from sipgw.server.handshake import Arrivals, SecureListener
-from sipgw.server.resolver import Resolver
 from sipgw.server.tls import TlsContexts
 from sipgw.transport import stun
+
+if TYPE_CHECKING:
+    from sipgw.server.resolver import Resolver
 
 SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
 HANDSHAKE = 4  # times the time to connect that a client has for a TLS handshake: it comes from further away
@@ -96,7 +99,7 @@ class Shell:
         persist: Persister | None = None,
         notify: Callable[[Notice], None] | None = None,
         trace: Tap | None = None,
-        resolver: Resolver | None = None,
+        resolver: "Resolver | None" = None,
         first_cid: int | None = None,
     ) -> None:
         self.machine = machine
@@ -394,7 +397,9 @@ class Shell:
 
     async def _resolve(self, wanted: Resolve) -> None:
         if self._resolver is None:
-            self._resolver = Resolver()  # only when it is needed: it reads files
+            # only when it is needed: it reads files, and many a gateway has no name to ask for
+            module = await asyncio.to_thread(import_module, "sipgw.server.resolver")
+            self._resolver = self._resolver or module.Resolver()
         answer = await self._resolver.ask(wanted.question)
         self.perform(self.machine.resolved(answer, self._loop.time()))
         self.batch_done()
