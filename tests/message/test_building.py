@@ -91,3 +91,17 @@ def test_a_built_request_reads_back() -> None:
     again = parse_message(request.encode())
     assert (again.names, again.body) == (request.names, b"\x00")
     assert request.names == ["call-id", "contact", "content-length"]
+
+
+def test_a_head_that_has_lost_a_via_is_read_as_it_is_now() -> None:
+    """Also one that lines were added to without a look at them, and another of the same shape afterwards."""
+    for added in (0, 1, 0):
+        response = parse_message(response_to(invite(), 200, to_tag="t").encode())
+        for _ in range(added):
+            response.lines.append("Subject: more")
+            response.names.append("subject")
+        for left in (2, 1, 0):
+            response.drop_first("via")
+            assert len(response.values("via")) == left
+        assert (response.call_id, response.first("subject")) == ("abc", "more" if added else None)
+        assert "via" not in response.index
