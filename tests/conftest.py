@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from tests import leaks
 settings.register_profile("sipgw", deadline=None, derandomize=True)
 settings.load_profile("sipgw")
 leaks.install()
+# a shell starts what runs in the background deaf to it, and what tests start is to be ended by it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="module")
