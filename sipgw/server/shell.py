@@ -299,8 +299,11 @@ class Shell:
         self._connector.closed(connection)
         if self.peers is not None:
             self.peers.closed(flow, reason)
-        self.perform(self.machine.connection_lost(flow, connection.hop, reason, self._loop.time()))
-        if not self._closing:
+        outputs = self.machine.connection_lost(flow, connection.hop, reason, self._loop.time())
+        if self._closing:  # nobody is sent anything any more, or dialled for it
+            self.perform([output for output in outputs if type(output) is not Send])
+        else:
+            self.perform(outputs)
             self.batch_done()
 
     # performing
@@ -396,11 +399,11 @@ class Shell:
         self.batch_done()
 
     async def _resolve(self, wanted: Resolve) -> None:
-        if self._resolver is None:
-            # only when it is needed: it reads files, and many a gateway has no name to ask for
+        resolver = self._resolver
+        if resolver is None:  # only when it is needed: it reads files, and many a gateway has no name to ask for
             module = await asyncio.to_thread(import_module, "sipgw.server.resolver")
-            self._resolver = self._resolver or module.Resolver()
-        answer = await self._resolver.ask(wanted.question)
+            resolver = self._resolver = module.Resolver()
+        answer = await resolver.ask(wanted.question)
         self.perform(self.machine.resolved(answer, self._loop.time()))
         self.batch_done()
 

@@ -202,3 +202,35 @@ async def test_datagrams_of_any_size_are_read(size: int) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
             phone.sendto(data, ("127.0.0.1", ports["UDP"]))
             await probe.next(data.decode())
+
+
+class Redials(Probe):
+    """Sends something elsewhere when it loses a connection, as an element that fails over does."""
+
+    def __init__(self, elsewhere: int) -> None:
+        super().__init__()
+        self._elsewhere = elsewhere
+
+    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
+        super().connection_lost(flow, hop, reason, now)
+        return [Send(HELLO, Hop("TCP", "127.0.0.1", self._elsewhere), "key")]
+
+
+async def test_what_closes_dials_nobody() -> None:
+    """Else a server that is told to end would say BYE, or try the next one, by connections that nobody closes."""
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        probe = Redials(elsewhere.getsockname()[1])
+        shell = Shell(probe)
+        (ear,) = ears = bind([("TCP", "127.0.0.1", 0)], "")
+        await shell.start(ears)
+        _, writer = await asyncio.open_connection("127.0.0.1", ear.listener.port)
+        assert (await asyncio.wait_for(probe.events.get(), 10))[0] == "connected"
+        await shell.close()
+        await asyncio.wait_for(probe.none_open.wait(), 10)
+        for _ in range(5):
+            await asyncio.sleep(0)  # turns of the loop in which it could begin to dial
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+        writer.close()
+        await writer.wait_closed()
