@@ -21,11 +21,12 @@ from sipgw.server.audit import Actor, audited
 from sipgw.server.certificates import CertificateWatch
 from sipgw.server.chance import Chance
 from sipgw.server.ears import Ears, bind
+from sipgw.server.interfaces import Tracer
 from sipgw.server.log_file import OUTPUT
 from sipgw.server.reload import again
 from sipgw.server.running import RunningFile
 from sipgw.server.settings import engine_settings, shell_limits, shifted
-from sipgw.server.shell import Shell, Tracer
+from sipgw.server.shell import Shell
 from sipgw.server.sign_in import SignIn
 from sipgw.server.store import Store
 from sipgw.server.store_file import StoreError

@@ -20,7 +20,8 @@ from sipgw.groupchat.payload import timestamp
 from sipgw.options import ClientOptions
 from sipgw.server import kerberos_client as kerberos
 from sipgw.server.ears import bind
-from sipgw.server.shell import Shell, Tracer
+from sipgw.server.interfaces import Tracer
+from sipgw.server.shell import Shell
 from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.server.tracing import each_message
 from sipgw.transaction.timers import TimerValues

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sipgw.events import Close, Flow, HandOver, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
-from sipgw.locating import Answer
 from sipgw.message.errors import MalformedMessage
 from sipgw.server.connection import Connection, Prove
 from sipgw.server.connector import Connector, Key
 from sipgw.server.datagram import DatagramSocket, Put
 from sipgw.server.ears import Ears
 from sipgw.server.handshake import Arrivals, SecureListener
+from sipgw.server.interfaces import Machine, Peers, Persister, Tap
 from sipgw.server.tls import TlsContexts
 from sipgw.transport import stun
 
@@ -26,30 +26,6 @@ if TYPE_CHECKING:
 SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
 HANDSHAKE = 4  # times the time to connect that a client has for a TLS handshake: it comes from further away
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1  # seconds between looks at the timers
-
-
-class Machine(Protocol):
-    """What the shell drives: the gateway's engine or a user agent's, all sans-I/O."""
-
-    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]: ...
-
-    def receive_broken(self, error: MalformedMessage, flow: Flow, now: float) -> list[Output]: ...
-
-    def connected(self, flow: Flow) -> None: ...
-
-    def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]: ...
-
-    def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]: ...
-
-    def set_overloaded(self, overloaded: bool, now: float) -> None: ...
-
-    def resolved(self, answer: Answer, now: float) -> list[Output]: ...
-
-    def persisted(self, key: int, error: str | None, now: float) -> list[Output]: ...
-
-    def handle_timers(self, now: float) -> list[Output]: ...
-
-    def next_deadline(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -63,24 +39,6 @@ class ShellLimits:
     idle: float = 3600.0
     connect_timeout: float = 3.0
     max_delay: float = 0.1
-
-
-class Peers(Protocol):
-    """The other workers, where there are any."""
-
-    def opened(self, flow: Flow) -> None: ...
-
-    def closed(self, flow: Flow, reason: str) -> None: ...
-
-    def send(self, send: Send, flow: Flow) -> bool:
-        """Over a connection that another worker holds; False where none does."""
-
-    def hand_over(self, output: HandOver) -> None: ...
-
-
-Tracer = Callable[[str, bytes, Flow | Hop], None]  # direction "in" or "out", message, peer
-Tap = Callable[[float, bytes, Flow | None, list[Output]], None]  # what came, b"" for no message, and what comes of it
-Persister = Callable[[Persist, Callable[[str | None], None]], None]
 
 
 class Shell:

@@ -11,7 +11,7 @@ from sipgw.events import Flow, Listener, Output, Send
 from sipgw.observability.trace_read import Filter, Lens, Step, Summary, steps_of, summary_of
 from sipgw.observability.trace_ring import TracedCall, TraceRing, TraceSettings
 from sipgw.server.hep import HepSender
-from sipgw.server.shell import Tap, Tracer
+from sipgw.server.interfaces import Tap, Tracer
 
 NAP, BUSY_NAP = 0.5, 0.02  # seconds between looks at what has come
 MAX_PAGE_BYTES = 1 << 20  # of messages on one page, but for the first call on it, which is bounded by its turns
