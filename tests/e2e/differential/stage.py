@@ -171,7 +171,8 @@ class Stage:
         party = self.client(name, transport)
         contact = f"Contact: {self.contact(party)}" + (f";q={q}" if q else "")
         self.register(party, contact, *extra, call=f"setup-{name}")
-        assert [message.status for message in party.heard] == [200], [message.start for message in party.heard]
+        final = [message.status for message in party.heard if message.status >= 200]  # 100 comes first from a slow disk
+        assert final == [200], [message.start for message in party.heard]
         party.heard.clear()
         return party
 
@@ -190,7 +191,9 @@ class Stage:
             "REGISTER", "sip:contoso.com", change, lines, sender=party, call=call, seq=seq, branch=branch
         )
         party.send(message)
-        self.wait_for(lambda: any(branch in m.first("via") for m in party.heard), f"an answer to REGISTER {seq}")
+        self.wait_for(
+            lambda: any(branch in m.first("via") and m.status >= 200 for m in party.heard), f"an answer to REGISTER {seq}"
+        )
 
     # what they send
 
