@@ -10,6 +10,7 @@ from random import Random
 from sipgw.auth.gate import Gate
 from sipgw.core.admission import Admission, Rates
 from sipgw.core.aliases import Aliases, Shown
+from sipgw.core.door import Door
 from sipgw.core.entrance import Entrance
 from sipgw.core.failures import BUSY_RETRY_AFTER, OVERLOADED, diagnostics
 from sipgw.core.flow_token import FlowTokens
@@ -130,6 +131,7 @@ class Engine(Stack):
         self._prober = Prober(self.layer, registry, servers, self.health, asking, self._random)
         self.admission = Admission(settings.rates, settings.trusted, self.counters, self.router.trusted_names)
         self.layer.admits = self.admission.admits
+        self._door = Door(self.layer, self.admission, self._max_headers, self._max_body)
         self._settings = settings
         self.use_gate(self.gate)
         self._share()
@@ -193,6 +195,8 @@ class Engine(Stack):
         """One datagram, or one message cut from a stream."""
         if self.admission.banned and self.admission.is_banned(flow, now):
             return [Close(flow.cid, "banned")] if flow.cid else []
+        if self.admission.shut and self.layer.seal is None and self._door.deals_with(data, flow):
+            return self.outputs()
         return super().receive(data, flow, now)
 
     def set_overloaded(self, overloaded: bool, now: float) -> None:

@@ -75,8 +75,8 @@ class Admission:
     def admits(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that no transaction knows may get one."""
         new = is_new(request)
-        if new and (self.overloaded or self.closing):
-            self.counters["refused_closing" if self.closing else "refused_overloaded"] += 1
+        if new and self.shut:
+            self.note_shut()
             return False
         rates = self._rates
         if not (rates.per_source or rates.per_user) or is_trusted(flow, self._trusted, self._trusted_names):
@@ -84,6 +84,15 @@ class Admission:
         if not self._source_may(request, _source_of(flow), new, now):
             return False
         return self.proved or not new or self.user_may(_sender(request), now)
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing new is taken."""
+        return self.overloaded or self.closing
+
+    def note_shut(self) -> None:
+        """Count what was turned down for that."""
+        self.counters["refused_closing" if self.closing else "refused_overloaded"] += 1
 
     def _source_may(self, request: Request, source: str, new: bool, now: float) -> bool:
         """All that a source sends counts. What is new is refused over the rate, the rest at twice the rate."""

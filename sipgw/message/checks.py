@@ -55,14 +55,20 @@ def _check_cseq(request: Request) -> None:
 
 def _check_address(value: str) -> None:
     """A From or To, which the whole call has in common. Raises MalformedMessage."""
-    head, closed, tail = value.partition(">")
-    plain = '"' not in value and head[:5] == "<sip:" and " " not in head and closed
-    if not plain or tail[:1] not in ("", ";") or "," in tail:
+    if not is_plain_address(value):
         _check_odd_address(value)
     if len(value) <= MAX_LINE_KEPT:
         if len(_addresses) >= MAX_LINES:
             _addresses.clear()
         _addresses.add(value)
+
+
+def is_plain_address(value: str) -> bool:
+    """Whether a From or To is in brackets, without display name, and beyond doubt."""
+    head, closed, tail = value.partition(">")
+    if '"' in value or head[:5] != "<sip:" or " " in head or not closed:
+        return False
+    return tail[:1] in ("", ";") and "," not in tail
 
 
 def _check_odd_address(value: str) -> None:

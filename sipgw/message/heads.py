@@ -20,8 +20,8 @@ _ONCE = frozenset(  # different in every message, or nothing to be kept longer t
         *("authentication-info", "proxy-authentication-info", "date", "timestamp"),
     }
 )
-_SINGLE = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
-_MANDATORY = ("via", *_SINGLE[:4])
+SINGLE = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
+_MANDATORY = ("via", *SINGLE[:4])
 
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _spelling = SPELLINGS.get
@@ -105,7 +105,7 @@ def _fault(names: list[str], index: dict[str, int], vias: int) -> str:
             return f"no {titled(name)} header"
     repeated = len(names) - len(index)
     if repeated and repeated != vias - 1:
-        for name in _SINGLE:
+        for name in SINGLE:
             if names.count(name) > 1:
                 return f"more than one {titled(name)} header"
     return ""

@@ -22,13 +22,13 @@ _BARE = re.compile(r"[\x00\n\r\x1b]")
 _PAIR = re.compile(r"\\[^\r\n\x80-\xff]")  # §25.1 quoted-pair: a control may stand behind a backslash
 _FOLD = re.compile(r"\r\n(?=[ \t])")
 _LINE_END = re.compile(r"\r\n(?![ \t])")
-_ROOMY = 2048  # bytes; in a shorter head no list is long enough to cost much
+ROOMY = 2048  # bytes; in a shorter head no list is long enough to cost much
 _STATUSES = {str(code): code for code in range(100, 700)}  # §7.2, §21
 _METHODS = (  # known to be tokens
     *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "INFO"),
     *("MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "SERVICE"),
 )
-_KNOWN_METHODS = dict(zip(_METHODS, _METHODS, strict=True))  # one text of each for all transactions
+KNOWN_METHODS = dict(zip(_METHODS, _METHODS, strict=True))  # one text of each for all transactions
 _spelling = SPELLINGS.get
 
 
@@ -57,7 +57,7 @@ def parse_message(data: bytes, max_headers: int = MAX_HEADERS, max_body: int = M
         broken = f"more than {max_headers} header lines"
     if broken:
         raise MalformedMessage(broken, 400, message)
-    if end > MAX_URI or (end > _ROOMY and head.count(b",") + len(lines) > MAX_VALUES):
+    if end > MAX_URI or (end > ROOMY and head.count(b",") + len(lines) > MAX_VALUES):
         _check_bounds(message)
     _check_length(message, max_body)
     return message
@@ -106,7 +106,7 @@ def _with_start_line(start: str, lines: list[str], names: list[str], body: bytes
     if len(parts) != 3:
         raise MalformedMessage(f"not a start line: {start[:60]!r}")
     method, uri, version = parts
-    known = _KNOWN_METHODS.get(method)
+    known = KNOWN_METHODS.get(method)
     if known is None and method[:4].upper() == "SIP/":
         return _response(start, parts, lines, names, body)
     request = Request(known or method, uri, lines, names, body, start)

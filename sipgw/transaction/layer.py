@@ -10,7 +10,7 @@ from typing import Protocol
 from sipgw.events import Flow, Hop, Output, Send
 from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
-from sipgw.message.values import MAGIC_COOKIE, line_method
+from sipgw.message.values import MAGIC_COOKIE, Via, line_method
 from sipgw.transaction.client import NOBODY, ClientTransaction, ClientUser
 from sipgw.transaction.server import ServerKey, ServerTransaction
 from sipgw.transaction.tables import CALLING, PROCEEDING, TRYING
@@ -67,7 +67,7 @@ class TransactionLayer:
         self._bytes = random.randbytes
         self._key = random.randbytes(16)
         self._max = max_transactions
-        self._overload_headers = overload_headers
+        self.overload_headers = overload_headers
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[str, ClientTransaction] = {}
         self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
@@ -94,8 +94,17 @@ class TransactionLayer:
 
     def stateless_tag(self, request: Request) -> str:
         """A To tag for an answer that leaves no state: the same for every copy of a request (§8.2.7)."""
-        seen = (request.first("via"), request.call_id, request.first("from"), request.first("cseq"))
-        return blake2s(repr(seen).encode("latin-1", "replace"), key=self._key, digest_size=6).hexdigest()
+        number = (request.first("cseq") or "").partition(" ")[0]
+        return self.tag_of(request.first("via") or "", request.call_id, request.first("from") or "", number)
+
+    def tag_of(self, via: str, call_id: str, sender: str, number: str) -> str:
+        """The same from the values of Via, Call-ID and From and the number of CSeq: all that an ACK has, too."""
+        seen = f"{via}\n{call_id}\n{sender}\n{number}".encode("latin-1", "replace")
+        return blake2s(seen, key=self._key, digest_size=6).hexdigest()
+
+    def knows(self, via: Via, method: str) -> bool:
+        """Whether there is a server transaction for a request with this top Via, whose branch has the magic cookie."""
+        return (via.branch, via.place, method) in self._servers
 
     def receive_request(self, request: Request, flow: Flow, now: float) -> None:
         """A request whose top Via was stamped. Raises MalformedMessage when there is no key to be had from it."""
@@ -129,10 +138,14 @@ class TransactionLayer:
         return len(self._servers) >= bound
 
     def _refuse(self, request: Request, flow: Flow) -> None:
+        self.note_refusal()
+        response = response_to(request, 503, to_tag=self.stateless_tag(request), headers=self.overload_headers)
+        self.send(response, reply_flow(request.via, flow))
+
+    def note_refusal(self) -> None:
+        """Count a 503 that leaves no state."""
         self.counters["refused"] += 1
         self.responses[503] += 1
-        response = response_to(request, 503, to_tag=self.stateless_tag(request), headers=self._overload_headers)
-        self.send(response, reply_flow(request.via, flow))
 
     def send(self, message: Request | Response, to: Flow | Hop) -> None:
         """Send without a transaction."""

@@ -14,14 +14,20 @@ def stamp(request: Request, flow: Flow) -> None:
     and on connections `ms-received-port` and `ms-received-cid` as a Front End does. What a sender claims of these
     itself is dropped. Raises MalformedMessage when there is no readable Via.
     """
-    via = request.via
+    via = stamped(request.via, flow)
+    if via is not None:
+        request.set_via(via)
+
+
+def stamped(via: Via, flow: Flow) -> Via | None:
+    """A request's top Via with what `stamp` notes in it; None when there is nothing to note."""
     if len(via.params) == 1 and via.params[0][0] == "branch" and not flow.cid and via.host == flow.host:
-        return  # the common datagram
+        return None  # the common datagram
     keys = [key.lower() for key, _ in via.params]
     asked = "rport" in keys
     claimed = any(key in _OURS for key in keys)
     if not asked and not claimed and not flow.cid and via.host == flow.host:
-        return  # the common datagram: nothing to add
+        return None
     params = [item for item in via.params if item[0].lower() != "rport" and item[0].lower() not in _OURS]
     if asked:
         params.append(("rport", str(flow.port)))
@@ -30,7 +36,7 @@ def stamp(request: Request, flow: Flow) -> None:
     if flow.cid:
         params.append(("ms-received-port", str(flow.port)))
         params.append(("ms-received-cid", f"{flow.cid:X}"))
-    request.set_via(Via(via.transport, via.sent_by, via.host, via.port, params))
+    return Via(via.transport, via.sent_by, via.host, via.port, params)
 
 
 def reply_flow(via: Via, flow: Flow) -> Flow:

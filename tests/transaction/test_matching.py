@@ -163,7 +163,7 @@ def test_the_answer_to_a_cancel_goes_to_the_cancel() -> None:
 def test_the_bound_on_transactions() -> None:
     bench = Bench("UDP")
     bench.layer._max = 1
-    bench.layer._overload_headers = ("Retry-After: 30",)
+    bench.layer.overload_headers = ("Retry-After: 30",)
     bench.layer.receive_request(with_via("SIP/2.0/UDP h;branch=z9hG4bK1"), bench.flow(), bench.now)
     bench.layer.receive_request(with_via("SIP/2.0/UDP h;branch=z9hG4bK2"), bench.flow(), bench.now)
     assert bench.seen() == ["> 503"]

@@ -192,7 +192,8 @@ class Stage:
         )
         party.send(message)
         self.wait_for(
-            lambda: any(branch in m.first("via") and m.status >= 200 for m in party.heard), f"an answer to REGISTER {seq}"
+            lambda: any(branch in m.first("via") and m.status >= 200 for m in party.heard),
+            f"an answer to REGISTER {seq}",
         )
 
     # what they send
