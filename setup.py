@@ -25,6 +25,7 @@ MODULES = (
     "sipgw/groupchat/lookup_agent.py",  # its class has one of the compiled ones for a base
     "sipgw/observability/trace_ring.py",
     "sipgw/server/datagram.py",
+    "sipgw/server/pace.py",
     "sipgw/server/shell.py",
 )
 

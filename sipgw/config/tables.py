@@ -174,6 +174,7 @@ class Limits(Table):
     max_requests_per_user: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     ban: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     max_delay: Annotated[float, Field(gt=0, le=10)] = 0.1
+    gather: Annotated[float, Field(ge=0, le=0.1)] = 0.001
 
 
 class Health(Table):

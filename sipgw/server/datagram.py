@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sipgw.events import Flow, Listener
+from sipgw.server.pace import Pace
 
 BURST = 64  # datagrams taken per wake-up before connections and timers get their turn
 CALM = 16  # wake-ups with as many datagrams as were expected before more are expected
@@ -45,7 +46,7 @@ class DatagramSocket:
     """Reads bursts and hands every datagram to `receive`; `finished` is called after each with what `behind` says.
 
     As many datagrams are taken at once as there were the last times: to find out that there is no further one costs
-    about as much as to be woken for it.
+    about as much as to be woken for it. While `pace` has them gathered, all that there are.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class DatagramSocket:
         receive: Receive,
         finished: Callable[[float], None],
         counters: Counter[str],
+        pace: Pace,
     ) -> None:
         self._sock = sock
+        self._pace = pace
         self._listener = listener
         self._receive = receive
         self._finished = finished
@@ -72,8 +75,9 @@ class DatagramSocket:
 
     def _readable(self) -> None:
         receive, recvfrom, flow_of = self._receive, self._sock.recvfrom, self._flows.get
+        expected = BURST if self._pace.busy else self._expected
         taken, empty = 0, False
-        while taken < self._expected:
+        while taken < expected:
             taken += 1
             try:
                 data, address = recvfrom(LARGEST)
@@ -87,6 +91,7 @@ class DatagramSocket:
         full = taken == BURST and not empty
         if full or self._full:
             self._note(full)
+        self._pace.more = self._pace.more or full
         self._expect(taken, empty)
         self._finished(self.behind(self._loop.time()) if full else 0.0)
 

@@ -27,6 +27,7 @@ def shell_limits(config: Config) -> ShellLimits:
         idle=config.timers.idle,
         connect_timeout=config.timers.connect,
         max_delay=config.limits.max_delay,
+        gather=config.limits.gather,
     )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from sipgw.events import Close, Flow, HandOver, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
@@ -17,6 +18,7 @@ from sipgw.server.datagram import DatagramSocket, Put
 from sipgw.server.ears import Ears
 from sipgw.server.handshake import Arrivals, SecureListener
 from sipgw.server.interfaces import Machine, Peers, Persister, Tap
+from sipgw.server.pace import Pace
 from sipgw.server.tls import TlsContexts
 from sipgw.transport import stun
 
@@ -39,6 +41,7 @@ class ShellLimits:
     idle: float = 3600.0
     connect_timeout: float = 3.0
     max_delay: float = 0.1
+    gather: float = 0.001
 
 
 class Shell:
@@ -88,6 +91,8 @@ class Shell:
         self._connector = Connector(self._outgoing, self.send_failed, self._flush, tls, self.limits.connect_timeout)
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
+        self._pace = Pace()
+        self._turn_ends = False
 
     async def start(self, ears: list[Ears]) -> None:
         """Begin to read and accept."""
@@ -100,7 +105,7 @@ class Shell:
         for ear in ears:
             if ear.listener.transport == "UDP":
                 self._datagrams[ear.listener] = DatagramSocket(
-                    ear.sock, ear.listener, self._datagram, self._burst_done, self.counters
+                    ear.sock, ear.listener, self._datagram, self._burst_done, self.counters, self._pace
                 )
                 if self._wrap is not None:
                     sock = self._datagrams[ear.listener]
@@ -167,6 +172,7 @@ class Shell:
 
     def received(self, data: bytes, flow: Flow) -> None:
         now = self._loop.time()
+        self._pace.taken += 1
         outputs = self.machine.receive(data, flow, now)
         if self.trace is not None:
             self.trace(now, data, flow, outputs)
@@ -201,10 +207,7 @@ class Shell:
         """A burst of datagrams was read; `behind` is for how many seconds there have been more than could be taken."""
         if self._behind or behind > self.limits.max_delay:
             self._look_at_delay(self._loop.time())
-        if self._unflushed:
-            self._flush()
-        if self._timer is None:
-            self._arm()
+        self.batch_done()
 
     def _look_at_delay(self, now: float) -> None:
         """Tell the machine when it is too much and when no longer. Streams show it by how late timers run."""
@@ -216,9 +219,29 @@ class Shell:
             self.machine.set_overloaded(behind, now)
 
     def batch_done(self) -> None:
+        """What has come in was seen to. While much comes in, what is to be written waits for all that this turn of the
+        loop brings."""
+        if not self._pace.busy:
+            self._see_off()
+            self._pace.look(monotonic(), self.limits.gather)
+        elif not self._turn_ends:
+            self._turn_ends = True
+            self._loop.call_soon(self._end_turn)
+
+    def _see_off(self) -> None:
         if self._unflushed:
             self._flush()
-        self._arm()
+        if self._timer is None:
+            self._arm()
+
+    def _end_turn(self) -> None:
+        """Sleep in place, whole: a timer of the loop's costs several times as much and knows milliseconds only."""
+        self._turn_ends = False
+        if not self._closing:
+            self._see_off()
+            wait = self._pace.rest(monotonic(), self.limits.gather)
+            if wait:
+                sleep(wait)
 
     def written(self, connection: Connection) -> None:
         self._unflushed.append(connection)

@@ -11,6 +11,7 @@ import pytest
 from sipgw.events import Flow, Listener
 from sipgw.server import datagram
 from sipgw.server.datagram import BURST, MAX_FLOWS, DatagramSocket, bind_datagram
+from sipgw.server.pace import Pace
 
 
 class Ear:
@@ -24,7 +25,9 @@ class Ear:
         self._before = 0
         self._more = asyncio.Event()
         listener = Listener("UDP", "127.0.0.1", self.port, f"127.0.0.1:{self.port}")
-        self.socket = DatagramSocket(sock, listener, lambda *what: self.heard.append(what), self._done, self.counters)
+        self.socket = DatagramSocket(
+            sock, listener, lambda *what: self.heard.append(what), self._done, self.counters, Pace()
+        )
 
     def _done(self, behind: float) -> None:
         self.bursts.append(len(self.heard) - self._before)
