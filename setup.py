@@ -19,6 +19,7 @@ from setuptools.errors import BaseError, CCompilerError
 ROOT = Path(__file__).parent
 WISH = os.environ.get("SIPGW_COMPILE", "")
 PACKAGES = ("message", "transport", "transaction", "core")  # whole, and of others what is on the way of a message
+INLINE = ["-fno-semantic-interposition"]  # nobody replaces a function of ours at run time, so it may be inlined
 MODULES = (
     "sipgw/engine.py",
     "sipgw/events.py",
@@ -37,10 +38,12 @@ def sources() -> list[str]:
 
 
 def is_wanted() -> bool:
-    if WISH in ("0", "1"):
-        return WISH == "1"
+    if WISH == "0" or not {"bdist_wheel", "build_ext"}.intersection(sys.argv):
+        return False  # for its metadata alone nothing has to be compiled
+    if WISH == "1":
+        return True
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-    return "bdist_wheel" in sys.argv and shutil.which(compiler) is not None
+    return shutil.which(compiler) is not None
 
 
 def extensions() -> list[Any]:
@@ -50,7 +53,10 @@ def extensions() -> list[Any]:
     from mypyc.build import mypycify
 
     options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", "--python-version=3.11"]
-    return mypycify([*options, *sources()], opt_level="2", group_name="sipgw")
+    found = mypycify([*options, *sources()], opt_level="2", group_name="sipgw")
+    for extension in found:
+        extension.extra_compile_args += INLINE
+    return found
 
 
 class AllOrNone(build_ext):
