@@ -235,7 +235,7 @@ class Engine(Stack):
         """What has gathered since the last call."""
         if self.health.changes:
             self._report_health()
-        if self.locator.has_questions:
+        if self.locator.questions:
             self.layer.out += [Resolve(question) for question in self.locator.take_questions()]
         return super().outputs()
 

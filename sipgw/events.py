@@ -4,13 +4,13 @@ Plain data. The engine returns a list of outputs for every input; only the shell
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sipgw.locating import Question
 
 SendKey = str | tuple[str, ...]  # names the transaction that a Send belongs to: a client's branch, a server's key
-OURS = "too much "  # how the reason of a failed send starts when a bound of our own was reached
-UNTRUSTED = "certificate not trusted"  # how the reason of a failed send starts when TLS verification refused the peer
+OURS: Final = "too much "  # how the reason of a failed send starts when a bound of our own was reached
+UNTRUSTED: Final = "certificate not trusted"  # the same when TLS verification refused the peer
 
 
 def address_text(transport: str, host: str, port: int) -> str:

@@ -12,15 +12,15 @@ import hmac
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from sipgw.events import Flow, Hop
 
-_HOP_LETTER = {"UDP": "U", "TCP": "T", "TLS": "S"}
-_HOP_TRANSPORT = {letter: transport for transport, letter in _HOP_LETTER.items()}
+_HOP_LETTER: Final = {"UDP": "U", "TCP": "T", "TLS": "S"}
+_HOP_TRANSPORT: Final = {letter: transport for transport, letter in _HOP_LETTER.items()}
 MAX_KEPT, MAX_LENGTH = 8192, 300  # dialogs whose tokens are known to be good, and characters of what names one
-_MAC_BYTES = 10  # RFC 5626 §5.2 suggests 80 bits
+_MAC_BYTES: Final = 10  # RFC 5626 §5.2 suggests 80 bits
 
 
 class Side(NamedTuple):
@@ -42,7 +42,7 @@ def checksum(text: str) -> int:
 
 
 def mark_of(call_id: str, tag: str) -> str:
-    return f"{crc32(f'{call_id}/{tag}'.encode('latin-1', 'replace')):08x}"
+    return crc32(f"{call_id}/{tag}".encode("latin-1", "replace")).to_bytes(4).hex()
 
 
 def write_side(to: Flow | Hop, pool: str = "") -> str:
@@ -84,7 +84,7 @@ class FlowTokens:
 
     def __init__(self, key: bytes) -> None:
         self._keyed = blake2b(digest_size=_MAC_BYTES, key=key[:64])
-        self._proved = lru_cache(maxsize=MAX_KEPT)(self._prove)
+        self._proved: dict[tuple[str, str, str, str], tuple[Side, Side]] = {}
 
     def make(self, call_id: str, caller_tag: str, caller: str, callee: str) -> str:
         """A token; the sides are texts from `write_side`."""
@@ -104,7 +104,14 @@ class FlowTokens:
         """The sender's and the other one. What was proved for a dialog once is known for what follows in it."""
         if len(call_id) + len(from_tag) + len(to_tag) > MAX_LENGTH:
             return self._prove(token, call_id, from_tag, to_tag)
-        return self._proved(token, call_id, from_tag, to_tag)
+        dialog = (token, call_id, from_tag, to_tag)
+        sides = self._proved.get(dialog)
+        if sides is None:
+            sides = self._prove(token, call_id, from_tag, to_tag)
+            if len(self._proved) >= MAX_KEPT:
+                self._proved.clear()
+            self._proved[dialog] = sides
+        return sides
 
     def _prove(self, token: str, call_id: str, from_tag: str, to_tag: str) -> tuple[Side, Side]:
         mac, _, body = token.partition(".")

@@ -1,12 +1,13 @@
 """The copy of a request that goes to one target (RFC 3261 §16.6 items 1-9)."""
 
+from typing import Final
 from zlib import crc32
 
 from sipgw.message.message import Request
 from sipgw.message.uri import parse_uri
 from sipgw.message.values import parse_name_addr
 
-DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"})
+DIALOG_FORMING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"})
 _VIA, _RECORD_ROUTE = ["via"], "record-route"
 
 
@@ -24,9 +25,13 @@ def fingerprint(request: Request) -> str:
     """The part of our branch by which a loop is told from a spiral (§16.6 item 8, RFC 5393 §4.2): what routing sees."""
     lines, index = request.lines, request.index
     seen = [request.uri, lines[index["from"]], lines[index["to"]], lines[index["call-id"]], lines[index["cseq"]]]
-    if "route" in index:
-        seen += [line for line, name in zip(lines, request.names, strict=True) if name == "route"]
-    return f".{crc32(''.join(seen).encode('latin-1')):08x}"
+    at = index.get("route")
+    if at is not None:
+        if request.names.count("route") == 1:
+            seen.append(lines[at])
+        else:
+            seen += [line for line, name in zip(lines, request.names, strict=True) if name == "route"]
+    return "." + crc32("".join(seen).encode("latin-1")).to_bytes(4).hex()
 
 
 def forwarded_copy(

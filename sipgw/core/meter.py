@@ -5,14 +5,15 @@ Everything here is bounded: what there would be too many of is counted together,
 
 from bisect import bisect_left
 from collections import Counter
+from typing import Final
 
 from sipgw.core.route import Route
 from sipgw.events import Flow, Hop
 
 # Upper bounds in seconds. The last ones are the timers that give an INVITE up (RFC 3261 §17.1.1.2, §16.6 item 11).
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 32.0, 181.0)
-MOST = 200  # endpoints, pools, and servers of pools, that are counted one by one
-OTHER = "other"
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 32.0, 181.0)
+MOST: Final = 200  # endpoints, pools, and servers of pools, that are counted one by one
+OTHER: Final = "other"
 
 Line = tuple[str, str]  # what an INVITE was for, as `Route.matched` has it, and the pool's fqdn; "" for neither
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from sipgw.core.aliases import Aliases, Shown
 from sipgw.core.branch import Branch
@@ -37,8 +37,8 @@ from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transaction.server import ServerTransaction
 
-MAX_WAITING = 1000  # requests held while a name is looked up; one more is answered 503
-LARGE = 1300  # bytes; a larger request goes by TCP where it can (§18.1.1: the path's MTU is not known)
+MAX_WAITING: Final = 1000  # requests held while a name is looked up; one more is answered 503
+LARGE: Final = 1300  # bytes; a larger request goes by TCP where it can (§18.1.1: the path's MTU is not known)
 KEEP_DATAGRAM_ONLY, MAX_DATAGRAM_ONLY = 300.0, 1000  # seconds, servers: those that were found to take no TCP
 
 

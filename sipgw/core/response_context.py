@@ -1,6 +1,6 @@
 """The response context of a proxied request (RFC 3261 §16.6-16.10): its branches and what becomes of them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipgw.core.best_response import Outcome, best, collect_challenges
 from sipgw.core.branch import Branch
@@ -306,8 +306,8 @@ def relay(response: Response, server: ServerTransaction, now: float) -> None:
     server.respond(response, now)
 
 
-_ELSEWHERE = ('Reason: SIP;cause=200;text="Call completed elsewhere"',)  # RFC 3326 §2: it was not missed
-_FLOW_FAILED = (430, 408)  # RFC 5626 §7: after any other answer the other flows of the instance are left alone
+_ELSEWHERE: Final = ('Reason: SIP;cause=200;text="Call completed elsewhere"',)  # RFC 3326 §2: it was not missed
+_FLOW_FAILED: Final = (430, 408)  # RFC 5626 §7: after any other answer the other flows of the instance are left alone
 
 
 def _ends_here(response: Response) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import groupby
 from random import Random
+from typing import Final
 
 from sipgw.auth.accounts import Accounts
 from sipgw.core.failures import (
@@ -37,7 +38,7 @@ from sipgw.message.values import bracketed, host_port, parse_name_addr, split_li
 from sipgw.registry import Pool, Registry
 
 Network = IPv4Network | IPv6Network
-MAX_SIDES = 4096  # addresses of peers that the way to is known; a full table is emptied
+MAX_SIDES: Final = 4096  # addresses of peers that the way to is known; a full table is emptied
 
 
 @dataclass(frozen=True)
@@ -412,7 +413,7 @@ class Router:
         return isinstance(hops, list) and any((hop.transport, hop.host, hop.port) == at for hop in hops)
 
 
-_NOT_LOCATED = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
+_NOT_LOCATED: Final = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
 
 
 def _not_located(why: NotLocated, matched: str = "") -> Route:

@@ -1,16 +1,18 @@
 """What a request must be before it is proxied (RFC 3261 §16.3)."""
 
+from typing import Final
+
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.values import MAGIC_COOKIE, parse_via
 
 # Option tags that real clients put into Proxy-Require and that need nothing of a proxy but to pass them on.
-SUPPORTED = frozenset({"ms-benotify", "gruu-10", "ms-sender", "path", "gruu", "outbound"})
+SUPPORTED: Final = frozenset({"ms-benotify", "gruu-10", "ms-sender", "path", "gruu", "outbound"})
 
 
-_HOPS = {str(hops): hops for hops in range(256)}
+_HOPS: Final = {str(hops): hops for hops in range(256)}
 
-DEFAULT_BREADTH = 60  # parallel branches that a request may have in all (RFC 5393 §5.3.3)
+DEFAULT_BREADTH: Final = 60  # parallel branches that a request may have in all (RFC 5393 §5.3.3)
 
 
 class Refused(Exception):

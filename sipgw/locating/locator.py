@@ -38,7 +38,7 @@ class Locator:
         self._results: dict[Destination, tuple[float, Located | NotLocated | None]] = {}
         self._waiting: dict[Destination, _Wait] = {}
         self._asked: dict[Question, dict[Destination, None]] = {}  # who waits; nobody where it is renewed
-        self._questions: list[Question] = []
+        self.questions: list[Question] = []
 
     @property
     def under_way(self) -> int:
@@ -54,13 +54,9 @@ class Locator:
             return None
         return self._search(destination, _Wait(), now)
 
-    @property
-    def has_questions(self) -> bool:
-        return bool(self._questions)
-
     def take_questions(self) -> list[Question]:
         """What is to be asked now; each question once until it is answered."""
-        questions, self._questions = self._questions, []
+        questions, self.questions = self.questions, []
         return questions
 
     def answered(self, answer: Answer, now: float) -> list[Destination]:
@@ -118,7 +114,7 @@ class Locator:
         """Who waits for the question, which is asked if it is not under way."""
         if question not in self._asked:
             self._asked[question] = {}
-            self._questions.append(question)
+            self.questions.append(question)
             self.counters["dns_questions"] += 1
         return self._asked[question]
 

@@ -1,11 +1,12 @@
 """Messages that we originate: responses (§8.2.6), ACK (§17.1.1.3), CANCEL (§9.1), requests (§8.1.1)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sipgw.message.message import Request, Response, names_of
 from sipgw.message.values import split_list
 
-REASONS = {
+REASONS: Final = {
     100: "Trying",
     180: "Ringing",
     200: "OK",
@@ -46,7 +47,7 @@ REASONS = {
     513: "Message Too Large",
     603: "Decline",
 }
-_COPIED = ("via", "from", "to", "call-id", "cseq")  # §8.2.6.2
+_COPIED: Final = ("via", "from", "to", "call-id", "cseq")  # §8.2.6.2
 
 
 def response_to(
@@ -61,23 +62,23 @@ def response_to(
 ) -> Response:
     """A response to `request` (§8.2.6). `headers` are whole lines; `to_tag` goes where To has none and status > 100."""
     lines: list[str] = []
+    names: list[str] = []
     for line, name in zip(request.lines, request.names, strict=True):
         if name not in _COPIED and not (name == "timestamp" and status == 100):
             continue
         if name == "to" and to_tag and status > 100 and not request.to_tag:
             line = f"{line};tag={to_tag}"
         lines.append(line)
-    return _finish_response(status, reason, lines, headers, body, content_type)
-
-
-def _finish_response(
-    status: int, reason: str, lines: list[str], headers: Sequence[str], body: bytes, content_type: str
-) -> Response:
-    lines.extend(headers)
+        names.append(name)
+    if headers:
+        lines.extend(headers)
+        names.extend(names_of(headers))
     if content_type:
         lines.append(f"Content-Type: {content_type}")
+        names.append("content-type")
     lines.append(f"Content-Length: {len(body)}")
-    response = Response(status, reason or REASONS.get(status, "Unknown"), lines, names_of(lines), body)
+    names.append("content-length")
+    response = Response(status, reason or REASONS.get(status, "Unknown"), lines, names, body)
     response.reindex()
     return response
 

@@ -1,13 +1,15 @@
 """What every message must have before anybody looks at it (RFC 3261 §8.1.1, §16.3 item 1, §20)."""
 
+from typing import Final
+
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.heads import MAX_LINE_KEPT, MAX_LINES
 from sipgw.message.message import Message, Request, Response
-from sipgw.message.values import parse_cseq, parse_name_addr, split_list
+from sipgw.message.values import parse_cseq, parse_name_addr, plain_method, split_list
 
-_addresses: set[str] = set()  # that were found to be ones; bounded and emptied as the tables of heads are
+_addresses: Final[set[str]] = set()  # that were found to be ones; bounded and emptied as the tables of heads are
 
-MAX_VIAS = 70  # §8.1.1.6 gives a request 70 hops; one that has made more passed a proxy that does not count
+MAX_VIAS: Final = 70  # §8.1.1.6 gives a request 70 hops; one that has made more passed a proxy that does not count
 
 
 def check_mandatory(message: Message) -> None:
@@ -20,8 +22,7 @@ def check_request(request: Request) -> None:
     """CSeq fits the request line (§8.1.1.5), Call-ID, From and To can be read, the Request-URI has no headers
     (§19.1.1), and no more than MAX_VIAS proxies were passed. Raises MalformedMessage."""
     try:
-        number, _, method = (request.first("cseq") or "").partition(" ")
-        if len(number) > 9 or method != request.method or not number.isdecimal():  # else it is of the plain form
+        if plain_method(request.first("cseq") or "") != request.method:
             _check_cseq(request)
         call_id = request.first("call-id")
         if not call_id or " " in call_id:
@@ -42,8 +43,7 @@ def check_request(request: Request) -> None:
 def check_response(response: Response) -> None:
     """CSeq can be read; who sent the request looks at nothing else before it is matched. Raises MalformedMessage."""
     value = response.first("cseq") or ""
-    number, _, method = value.partition(" ")
-    if len(number) > 9 or not method or not number.isdecimal():
+    if not plain_method(value):
         parse_cseq(value)
 
 

@@ -4,6 +4,8 @@ Whatever is out of the ordinary is left to the parser. So is what the parser wou
 come to something says the same as reading, only sooner, and remembers nothing.
 """
 
+from typing import Final
+
 from sipgw.message.checks import MAX_VIAS, is_plain_address
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.heads import SINGLE
@@ -11,8 +13,8 @@ from sipgw.message.names import SPELLINGS, fold
 from sipgw.message.parser import KNOWN_METHODS, ROOMY
 from sipgw.message.values import Via, parse_via
 
-_spelling = SPELLINGS.get
-_COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})  # §8.2.6.2: what a response has of its request
+_spelling: Final = SPELLINGS.get
+_COPIED: Final = frozenset({"via", "from", "to", "call-id", "cseq"})  # §8.2.6.2: what a response has of its request
 
 
 class Glance:

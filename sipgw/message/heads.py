@@ -6,29 +6,29 @@ emptied: the next calls fill it with what is current.
 """
 
 import re
+from typing import Final
 
 from sipgw.message.names import SPELLINGS, titled
 
-MAX_LINES = 16_384  # lines; a call adds about six
-MAX_LINE_KEPT = 256  # characters of one: a longer one is no line that every message has
-MAX_SHAPES = 1024
-MAX_NAMES_KEPT = 64  # of one shape
+MAX_LINES: Final = 16_384  # lines; a call adds about six
+MAX_LINE_KEPT: Final = 256  # characters of one: a longer one is no line that every message has
+MAX_SHAPES: Final = 1024
+MAX_NAMES_KEPT: Final = 64  # of one shape
 
-_ONCE = frozenset(  # different in every message, or nothing to be kept longer than it has to be
+_ONCE: Final = frozenset(  # different in every message, or nothing to be kept longer than it has to be
     {
         *("via", "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate"),
         *("authentication-info", "proxy-authentication-info", "date", "timestamp"),
     }
 )
-SINGLE = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
-_MANDATORY = ("via", *SINGLE[:4])
+SINGLE: Final = ("to", "from", "call-id", "cseq", "max-forwards", "content-length")
+_MANDATORY: Final = ("via", *SINGLE[:4])
 
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
-_spelling = SPELLINGS.get
-_names: dict[str, str] = {}
-_values: dict[str, str] = {}
-known_name = _names.get  # the canonical name of a header line that has been seen, else None
-known_value = _values.get  # its value
+_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
+_spelling: Final = SPELLINGS.get
+_names: Final[dict[str, str]] = {}
+known_values: Final[dict[str, str]] = {}  # of header lines that have been seen
+known_name: Final = _names.get  # the canonical name of a header line that has been seen, else None
 
 
 class Shape:
@@ -59,7 +59,7 @@ class Shape:
         return less
 
 
-_shapes: dict[tuple[str, ...], Shape] = {}
+_shapes: Final[dict[tuple[str, ...], Shape]] = {}
 
 
 def shape_of(names: list[str]) -> Shape:
@@ -84,7 +84,7 @@ def learn_name(line: str) -> str | None:
     if canonical is not None and len(line) <= MAX_LINE_KEPT and canonical not in _ONCE:
         if len(_names) >= MAX_LINES:
             _names.clear()
-            _values.clear()
+            known_values.clear()
         _names[line] = canonical
     return canonical
 
@@ -95,7 +95,7 @@ def line_value(line: str) -> str:
     if "\r" in value:
         value = _FOLD.sub(" ", value).strip()
     if line in _names:
-        _values[line] = value
+        known_values[line] = value
     return value
 
 
@@ -111,4 +111,4 @@ def _fault(names: list[str], index: dict[str, int], vias: int) -> str:
     return ""
 
 
-NO_SHAPE = Shape([])  # of a message that has not been indexed
+NO_SHAPE: Final = Shape([])  # of a message that has not been indexed

@@ -5,13 +5,14 @@ untouched message encodes to the bytes it was parsed from, and forwarding replac
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.heads import NO_SHAPE, Shape, known_value, line_value, shape_of
+from sipgw.message.heads import NO_SHAPE, Shape, known_values, line_value, shape_of
 from sipgw.message.names import SPELLINGS, fold
 from sipgw.message.values import CSeq, Via, parse_cseq, parse_via, split_list, tag_of
 
-_spelling = SPELLINGS.get
+_spelling: Final = SPELLINGS.get
 
 
 class Message:
@@ -51,7 +52,7 @@ class Message:
         if at is None:
             return None
         line = self.lines[at]
-        value = known_value(line)
+        value = known_values.get(line)
         return line_value(line) if value is None else value
 
     def lines_of(self, name: str) -> list[str]:
@@ -99,15 +100,17 @@ class Message:
     def drop_first(self, name: str) -> None:
         """Remove the first value of a comma-list header (a topmost Via or Route), with its line when that was all."""
         at = self.index[name]
-        rest = split_list(line_value(self.lines[at]))[1:] if "," in self.lines[at] else []
-        if rest:
-            self.lines[at] = f"{self.lines[at].partition(':')[0]}: {', '.join(rest)}"
-            self._via = None
-        else:
-            del self.lines[at], self.names[at]
-            self.shape = shape = self.shape.without(at, self.names)
-            self.index = shape.index
-            self._via = None
+        line = self.lines[at]
+        self._via = None
+        if "," in line:
+            rest = split_list(line_value(line))[1:]
+            if rest:
+                self.lines[at] = f"{line.partition(':')[0]}: {', '.join(rest)}"
+                return
+        self.lines.pop(at)
+        self.names.pop(at)
+        self.shape = shape = self.shape.without(at, self.names)
+        self.index = shape.index
 
     @property
     def call_id(self) -> str:

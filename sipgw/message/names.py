@@ -1,6 +1,8 @@
 """Header field names: case, white space and compact forms (RFC 3261 §7.3.1, §7.3.3) folded to one spelling."""
 
-COMPACT = {  # §20 and the RFCs that register them
+from typing import Final
+
+COMPACT: Final = {  # §20 and the RFCs that register them
     "a": "accept-contact",
     "b": "referred-by",
     "c": "content-type",
@@ -21,15 +23,15 @@ COMPACT = {  # §20 and the RFCs that register them
     "x": "session-expires",
 }
 
-_SEEDED = (
+_SEEDED: Final = (
     "Via v From f To t Call-ID i CSeq Max-Forwards Contact m Content-Length l Content-Type c Route Record-Route "
     "Expires Event o Supported k User-Agent Server Allow Allow-Events u Accept Require Proxy-Require Date Subject s "
     "Authorization Proxy-Authorization WWW-Authenticate Proxy-Authenticate Warning Timestamp Min-Expires Path "
     "Session-Expires x ms-keep-alive ms-diagnostics"
 )
-_MAX_SPELLINGS = 2048  # a peer that invents names must not grow the table; beyond it names are folded each time
+_MAX_SPELLINGS: Final = 2048  # a peer that invents names must not grow the table; beyond it names are folded each time
 
-TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")  # §25.1 token
+TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")  # §25.1 token
 
 
 def fold(name: str) -> str | None:
@@ -44,7 +46,7 @@ def fold(name: str) -> str | None:
     return canonical
 
 
-SPELLINGS: dict[str, str] = {}
+SPELLINGS: Final[dict[str, str]] = {}
 for _name in _SEEDED.split():
     for _spelling in (_name, _name.lower(), _name.upper()):
         fold(_spelling)

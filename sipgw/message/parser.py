@@ -4,6 +4,7 @@ Nothing here recurses and every step is linear in the size of the message, whate
 """
 
 import re
+from typing import Final
 
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.heads import known_name, learn_name
@@ -12,24 +13,25 @@ from sipgw.message.names import SPELLINGS, TOKEN, fold, titled
 from sipgw.message.uri import MAX_URI
 from sipgw.message.values import split_list
 
-MAX_HEADERS = 256  # enough for 70 hops of Via and Record-Route; a longer list is an attack or a loop
-MAX_BODY = 262_144  # bytes; only a datagram needs the check, a stream is bounded where it is framed
-MAX_LINE = 16_384  # bytes of one header line with its folds; a Kerberos ticket has 12,000
-MAX_VALUES = 100  # of one comma list that a proxy takes apart
+MAX_HEADERS: Final = 256  # enough for 70 hops of Via and Record-Route; a longer list is an attack or a loop
+MAX_BODY: Final = 262_144  # bytes; only a datagram needs the check, a stream is bounded where it is framed
+MAX_LINE: Final = 16_384  # bytes of one header line with its folds; a Kerberos ticket has 12,000
+MAX_VALUES: Final = 100  # of one comma list that a proxy takes apart
 
-_LISTS = ("route", "record-route", "contact", "path", "require", "proxy-require", "supported")
-_BARE = re.compile(r"[\x00\n\r\x1b]")
-_PAIR = re.compile(r"\\[^\r\n\x80-\xff]")  # §25.1 quoted-pair: a control may stand behind a backslash
-_FOLD = re.compile(r"\r\n(?=[ \t])")
-_LINE_END = re.compile(r"\r\n(?![ \t])")
-ROOMY = 2048  # bytes; in a shorter head no list is long enough to cost much
-_STATUSES = {str(code): code for code in range(100, 700)}  # §7.2, §21
-_METHODS = (  # known to be tokens
+_LISTS: Final = ("route", "record-route", "contact", "path", "require", "proxy-require", "supported")
+_BARE: Final = re.compile(r"[\x00\n\r\x1b]")
+_PAIR: Final = re.compile(r"\\[^\r\n\x80-\xff]")  # §25.1 quoted-pair: a control may stand behind a backslash
+_FOLD: Final = re.compile(r"\r\n(?=[ \t])")
+_LINE_END: Final = re.compile(r"\r\n(?![ \t])")
+ROOMY: Final = 2048  # bytes; in a shorter head no list is long enough to cost much
+_STATUSES: Final = {str(code): code for code in range(100, 700)}  # §7.2, §21
+_LENGTHS: Final = {str(length): length for length in range(2048)}  # of nearly all bodies
+_METHODS: Final = (  # known to be tokens
     *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "INFO"),
     *("MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "SERVICE"),
 )
-KNOWN_METHODS = dict(zip(_METHODS, _METHODS, strict=True))  # one text of each for all transactions
-_spelling = SPELLINGS.get
+KNOWN_METHODS: Final = dict(zip(_METHODS, _METHODS, strict=True))  # one text of each for all transactions
+_spelling: Final = SPELLINGS.get
 
 
 def parse_message(data: bytes, max_headers: int = MAX_HEADERS, max_body: int = MAX_BODY) -> Request | Response:
@@ -107,7 +109,7 @@ def _with_start_line(start: str, lines: list[str], names: list[str], body: bytes
         raise MalformedMessage(f"not a start line: {start[:60]!r}")
     method, uri, version = parts
     known = KNOWN_METHODS.get(method)
-    if known is None and method[:4].upper() == "SIP/":
+    if known is None and (method == "SIP/2.0" or method[:4].upper() == "SIP/"):
         return _response(start, parts, lines, names, body)
     request = Request(known or method, uri, lines, names, body, start)
     request.reindex()
@@ -128,7 +130,7 @@ def _check_request_line(request: Request, version: str) -> None:
 def _response(start: str, parts: list[str], lines: list[str], names: list[str], body: bytes) -> Response:
     version, status, reason = parts
     code = _STATUSES.get(status)
-    if code is None or version.upper() != "SIP/2.0":
+    if code is None or (version != "SIP/2.0" and version.upper() != "SIP/2.0"):
         raise MalformedMessage(f"not a status line: {start[:60]!r}")
     response = Response(code, reason, lines, names, body, start)
     response.reindex()
@@ -177,9 +179,11 @@ def _check_length(message: Message, max_body: int) -> None:
     """§18.3: a body longer than Content-Length is cut, a shorter one is an error."""
     given = message.first("content-length")
     if given is not None:
-        if not given.isdecimal() or len(given) > 10:
-            raise MalformedMessage(f"Content-Length is not a number: {given[:20]!r}", 400, message)
-        length = int(given)
+        length = _LENGTHS.get(given, -1)
+        if length < 0:
+            if not given.isdecimal() or len(given) > 10:
+                raise MalformedMessage(f"Content-Length is not a number: {given[:20]!r}", 400, message)
+            length = int(given)
         if length > len(message.body):
             raise MalformedMessage("the body is shorter than Content-Length", 400, message)
         if length < len(message.body):

@@ -3,18 +3,19 @@
 import re
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import unquote as unescape
 
 from sipgw.message.errors import MalformedMessage, MalformedUri
 from sipgw.message.values import MAX_PARAMS, host_port, split_host_port
 
-MAX_URI = 4096  # characters; a longer one cannot be routed by anyone (§21.4.12: 414)
+MAX_URI: Final = 4096  # characters; a longer one cannot be routed by anyone (§21.4.12: 414)
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\Z")  # linear on purpose: names are checked where they are resolved
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_FORBIDDEN = re.compile(r"[\x00-\x20<>\"\x7f]")
-_ALWAYS_COMPARED = ("user", "ttl", "method", "maddr", "transport")  # §19.1.4: absent on one side is a mismatch
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
+_HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\Z")  # linear: names are checked where they are resolved
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20<>\"\x7f]")
+_ALWAYS_COMPARED: Final = ("user", "ttl", "method", "maddr", "transport")  # §19.1.4: absent on one side is a mismatch
 
 
 class SipUri:

@@ -3,24 +3,26 @@
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.heads import MAX_LINE_KEPT, MAX_LINES
 from sipgw.message.names import TOKEN
 
-_tags: dict[str, str] = {}  # of From and To values; bounded and emptied as the tables of heads are
-_known_tag = _tags.get
+_tags: Final[dict[str, str]] = {}  # of From and To values; bounded and emptied as the tables of heads are
+MAX_VIA_HEADS: Final = 4096  # beginnings of Vias, one for each address that peers send from
+_via_heads: Final[dict[str, tuple[str, str, str, int, str]]] = {}
+_methods: Final[dict[str, str]] = {}  # of CSeq values of the plain form; likewise
 
-MAGIC_COOKIE = "z9hG4bK"  # §8.1.1.7
-MAX_PARAMS = 64  # of one value; the longest that clients send have a dozen
+MAGIC_COOKIE: Final = "z9hG4bK"  # §8.1.1.7
+MAX_PARAMS: Final = 64  # of one value; the longest that clients send have a dozen
 
-_VIA = re.compile(r"\s*[^\s/;,]+\s*/\s*[^\s/;,]+\s*/\s*([^\s/;,]+)\s+([^\s;,]+)")  # of whatever protocol
-_THREE_COLONS = re.compile(r":::(?=[0-9]+\.)")
-_ESCAPED = re.compile(r"(?s)\\(.)")
-_MARKS = {separator: re.compile(rf'["\\<>{separator}]') for separator in ",;"}
-_SAFE = TOKEN | frozenset("[]:")
-_AMBIGUOUS = frozenset(',;"<>\\')  # in a display name without quotes they leave open where the value ends
+_VIA: Final = re.compile(r"\s*[^\s/;,]+\s*/\s*[^\s/;,]+\s*/\s*([^\s/;,]+)\s+([^\s;,]+)")  # of whatever protocol
+_THREE_COLONS: Final = re.compile(r":::(?=[0-9]+\.)")
+_ESCAPED: Final = re.compile(r"(?s)\\(.)")
+_MARKS: Final = {separator: re.compile(rf'["\\<>{separator}]') for separator in ",;"}
+_SAFE: Final = TOKEN | frozenset("[]:")
+_AMBIGUOUS: Final = frozenset(',;"<>\\')  # in a display name without quotes they leave open where the value ends
 
 
 class CSeq(NamedTuple):
@@ -141,7 +143,10 @@ def parse_via(text: str) -> Via:
     if "," in text:
         text = (split_list(text) or [""])[0]
     main, semicolon, tail = text.partition(";")
-    protocol, sent_by, host, port, place = _known_via_head(main) if len(main) <= MAX_LINE_KEPT else _via_head(main)
+    read = _via_heads.get(main)
+    if read is None:
+        read = _learn_via_head(main)
+    protocol, sent_by, host, port, place = read
     if tail[:7] == "branch=" and not (";" in tail or '"' in tail or " " in tail or "\t" in tail):
         return Via(protocol, sent_by, host, port, [("branch", tail[7:])], place)
     return Via(protocol, sent_by, host, port, _via_params(tail) if semicolon else [], place)
@@ -159,7 +164,13 @@ def _via_head(main: str) -> tuple[str, str, str, int, str]:
     return protocol[8:], sent_by, host, port, sent_by.lower()
 
 
-_known_via_head = lru_cache(maxsize=4096)(_via_head)
+def _learn_via_head(main: str) -> tuple[str, str, str, int, str]:
+    read = _via_head(main)
+    if len(main) <= MAX_LINE_KEPT:
+        if len(_via_heads) >= MAX_VIA_HEADS:
+            _via_heads.clear()
+        _via_heads[main] = read
+    return read
 
 
 def _via_params(text: str) -> list[tuple[str, str | None]]:
@@ -326,7 +337,7 @@ def unquote(value: str) -> str:
     return _unescape(value[1:-1]) if value.startswith('"') and value.endswith('"') and len(value) > 1 else value
 
 
-_NO_CONTROLS = dict.fromkeys((*range(0x20), 0x7F), " ")  # no quoted-string has any (§25.1), escapes of URIs may
+_NO_CONTROLS: Final = dict.fromkeys((*range(0x20), 0x7F), " ")  # no quoted-string has any (§25.1), escapes of URIs may
 
 
 def quote(text: str) -> str:
@@ -336,7 +347,7 @@ def quote(text: str) -> str:
 
 def tag_of(text: str) -> str:
     """The tag of a From or To value, "" without one or when the value cannot be read."""
-    tag = _known_tag(text)
+    tag = _tags.get(text)
     if tag is None:
         tag = _read_tag(text)
         if len(text) <= MAX_LINE_KEPT:
@@ -358,6 +369,25 @@ def _read_tag(text: str) -> str:
         return ""
 
 
+def plain_method(cseq: str) -> str:
+    """The method of a CSeq value of the plain form, `1 INVITE`; "" for any other, which may be one all the same."""
+    method = _methods.get(cseq)
+    if method is None:
+        method = _read_plain_method(cseq)
+    return method
+
+
+def _read_plain_method(cseq: str) -> str:
+    number, _, method = cseq.partition(" ")
+    if len(number) > 9 or not number.isdecimal() or not number.isascii() or not TOKEN.issuperset(method):
+        return ""
+    if method and len(cseq) <= MAX_LINE_KEPT:
+        if len(_methods) >= MAX_LINES:
+            _methods.clear()
+        _methods[cseq] = method
+    return method
+
+
 def parse_cseq(text: str | None) -> CSeq:
     """`1 INVITE` to (1, "INVITE"); the number is below 2**31 (§8.1.1.5). Raises MalformedMessage."""
     number, _, method = (text or "").replace("\t", " ").partition(" ")
@@ -371,4 +401,7 @@ def parse_cseq(text: str | None) -> CSeq:
 
 def line_method(cseq: str | None) -> str:
     """The method of a CSeq value without checking the number, "" when there is none."""
+    method = _methods.get(cseq or "")
+    if method is not None:
+        return method
     return (cseq or "").replace("\t", " ").rpartition(" ")[2]

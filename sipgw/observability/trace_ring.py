@@ -10,18 +10,18 @@ import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipgw.events import Flow, Log, Output, Send
 
-BURST = 4096  # messages that may come at once and are all taken
+BURST: Final = 4096  # messages that may come at once and are all taken
 AT_ONCE, SENT_AT_ONCE = 256, 64  # messages that are sorted in one go, and when each is sent on: about a millisecond
 FIRST, LAST = 40, 160  # turns of a call that are kept: how it began, and what came last
-NUMBERED = 64  # rings whose serial numbers can be told apart
-BACKGROUND = 50  # calls that begin with OPTIONS, which are probes: they must not drive the others out
-OVERHEAD = 400  # bytes that a turn takes beside its messages
-_FAST = b"\r\nCall-ID: "
-_CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)")
+NUMBERED: Final = 64  # rings whose serial numbers can be told apart
+BACKGROUND: Final = 50  # calls that begin with OPTIONS, which are probes: they must not drive the others out
+OVERHEAD: Final = 400  # bytes that a turn takes beside its messages
+_FAST: Final = b"\r\nCall-ID: "
+_CALL_ID: Final = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)")
 
 
 class Turn(NamedTuple):

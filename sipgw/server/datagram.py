@@ -8,16 +8,16 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sipgw.events import Flow, Listener
 from sipgw.server.pace import Pace
 
-BURST = 64  # datagrams taken per wake-up before connections and timers get their turn
-CALM = 16  # wake-ups with as many datagrams as were expected before more are expected
-MAX_FLOWS = 4096  # peers whose flow is kept for their next datagram; a full table is emptied
-KERNEL_BUFFER = 4 << 20  # bytes asked of the kernel for bursts while we are busy
-LARGEST = 65535
+BURST: Final = 64  # datagrams taken per wake-up before connections and timers get their turn
+CALM: Final = 16  # wake-ups with as many datagrams as were expected before more are expected
+MAX_FLOWS: Final = 4096  # peers whose flow is kept for their next datagram; a full table is emptied
+KERNEL_BUFFER: Final = 4 << 20  # bytes asked of the kernel for bursts while we are busy
+LARGEST: Final = 65535
 
 Receive = Callable[[bytes, Flow], None]
 Put = Callable[[bytes, str, int], None]  # what, and to which host and port

@@ -1,14 +1,18 @@
 """When to look again: while much comes in, it is gathered for a moment and taken together.
 
+from typing import Final
+
 To fall asleep, to be woken for each datagram, and to touch memory that has gone cold since the one before costs more
 than the datagram itself. Network cards face the same and hold their interrupts back; so does this, beyond a rate at
 which waiting is sure to gather something. Turns begin a period apart: what works all the time never waits.
 """
 
-WINDOW = 0.02  # seconds over which a rate is taken
-FEWEST = 2.0  # messages that the longest wait has to gather, or there is none
-ENOUGH = 10.0  # messages; to gather more saves little
-SHORTEST = 0.00005  # seconds; the system would sleep as long again
+from typing import Final
+
+WINDOW: Final = 0.02  # seconds over which a rate is taken
+FEWEST: Final = 2.0  # messages that the longest wait has to gather, or there is none
+ENOUGH: Final = 10.0  # messages; to gather more saves little
+SHORTEST: Final = 0.00005  # seconds; the system would sleep as long again
 
 
 class Pace:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sipgw.events import Close, Flow, HandOver, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
 from sipgw.message.errors import MalformedMessage
@@ -25,8 +25,8 @@ from sipgw.transport import stun
 if TYPE_CHECKING:
     from sipgw.server.resolver import Resolver
 
-SWEEP_EVERY = 10.0  # seconds between looks for idle and half-open connections
-HANDSHAKE = 4  # times the time to connect that a client has for a TLS handshake: it comes from further away
+SWEEP_EVERY: Final = 10.0  # seconds between looks for idle and half-open connections
+HANDSHAKE: Final = 4  # times the time to connect that a client has for a TLS handshake: it comes from further away
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1  # seconds between looks at the timers
 
 

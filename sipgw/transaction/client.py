@@ -1,6 +1,6 @@
 """Client transactions (RFC 3261 §17.1, RFC 6026 §7.2)."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipgw.events import Flow, Hop, Send
 from sipgw.message.build import ack_for, cancel_for
@@ -46,7 +46,7 @@ class Nobody:
         """Not of interest."""
 
 
-NOBODY = Nobody()
+NOBODY: Final = Nobody()
 
 
 class ClientTransaction(Deadlines):
@@ -242,5 +242,5 @@ class ClientTransaction(Deadlines):
         self._layer.forget_client(self)
 
 
-INVITE_MACHINE: Machine = bind(INVITE_CLIENT, ClientTransaction)
-MACHINE: Machine = bind(CLIENT, ClientTransaction)
+INVITE_MACHINE: Final[Machine] = bind(INVITE_CLIENT, ClientTransaction)
+MACHINE: Final[Machine] = bind(CLIENT, ClientTransaction)

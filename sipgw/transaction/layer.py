@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 from sipgw.events import Flow, Hop, Output, Send
 from sipgw.message.build import response_to
@@ -18,11 +18,12 @@ from sipgw.transaction.timers import Timers, TimerValues
 from sipgw.transport.via import reply_flow
 
 # A CANCEL does not name the method of its request; those that are registered for SIP are looked for, INVITE first.
-_CANCELLABLE = [
+_CANCELLABLE: Final = [
     *("INVITE", "MESSAGE", "INFO", "SUBSCRIBE", "NOTIFY", "OPTIONS", "REGISTER"),
     *("REFER", "BYE", "UPDATE", "PRACK", "PUBLISH", "SERVICE", "BENOTIFY"),
 ]
-UNANSWERED = (CALLING, TRYING, PROCEEDING)
+PAGE: Final = 512  # bytes of randomness that are turned into digits at once
+UNANSWERED: Final = (CALLING, TRYING, PROCEEDING)
 
 
 class TransactionUser(Protocol):
@@ -65,6 +66,8 @@ class TransactionLayer:
         self.counters: Counter[str] = Counter()
         self.responses = [0] * 1000
         self._bytes = random.randbytes
+        self._page = ""
+        self._at = 0
         self._key = random.randbytes(16)
         self._max = max_transactions
         self.overload_headers = overload_headers
@@ -87,10 +90,18 @@ class TransactionLayer:
         self._max = max_transactions
 
     def new_branch(self) -> str:
-        return self.branch_prefix + self._bytes(9).hex()
+        return self.branch_prefix + self._digits(18)
 
     def new_tag(self) -> str:
-        return self._bytes(6).hex()
+        return self._digits(12)
+
+    def _digits(self, count: int) -> str:
+        """So many random hexadecimal digits, of which none are used twice: a call takes half a dozen such texts."""
+        at, end = self._at, self._at + count
+        if end > len(self._page):
+            self._page, at, end = self._bytes(PAGE).hex(), 0, count
+        self._at = end
+        return self._page[at:end]
 
     def stateless_tag(self, request: Request) -> str:
         """A To tag for an answer that leaves no state: the same for every copy of a request (§8.2.7)."""

@@ -1,6 +1,6 @@
 """Server transactions (RFC 3261 §17.2, RFC 6026 §7.1)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipgw.events import Flow, Hop, Send
 from sipgw.message.build import response_to
@@ -27,7 +27,7 @@ from sipgw.transaction.tables import (
 if TYPE_CHECKING:
     from sipgw.transaction.layer import TransactionLayer
 
-STILL_TRYING = "still trying"
+STILL_TRYING: Final = "still trying"
 ServerKey = tuple[str, ...]
 
 
@@ -215,5 +215,5 @@ class ServerTransaction(Deadlines):
         self._layer.forget_server(self)
 
 
-INVITE_MACHINE: Machine = bind(INVITE_SERVER, ServerTransaction)
-MACHINE: Machine = bind(SERVER, ServerTransaction)
+INVITE_MACHINE: Final[Machine] = bind(INVITE_SERVER, ServerTransaction)
+MACHINE: Final[Machine] = bind(SERVER, ServerTransaction)

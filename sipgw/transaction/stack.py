@@ -1,6 +1,7 @@
 """Message layer and transaction layer in one: bytes in, outputs out. Proxy engine and user agents stand on it."""
 
 from collections import Counter
+from typing import Final
 
 from sipgw.events import Flow, Hop, Log, Output, SendKey
 from sipgw.locating import Answer
@@ -13,7 +14,7 @@ from sipgw.message.values import quote, salvage_via
 from sipgw.transaction.layer import TransactionLayer
 from sipgw.transport.via import reply_flow, stamp
 
-LOG_EVERY = 1.0  # seconds between log lines about malformed messages: whoever sends many must not fill the disk
+LOG_EVERY: Final = 1.0  # seconds between log lines about malformed messages: whoever sends many must not fill the disk
 
 
 class Stack:

@@ -5,23 +5,38 @@ runs it. All states live here; what actions do lives in client.py and server.py.
 list is dropped and counted; a request of the transaction user that a state does not list is our own bug.
 """
 
+from typing import Final
+
 # states
-CALLING, TRYING, PROCEEDING = "Calling", "Trying", "Proceeding"
-COMPLETED, CONFIRMED, ACCEPTED, TERMINATED = "Completed", "Confirmed", "Accepted", "Terminated"
+CALLING: Final = "Calling"
+TRYING: Final = "Trying"
+PROCEEDING: Final = "Proceeding"
+COMPLETED: Final = "Completed"
+CONFIRMED: Final = "Confirmed"
+ACCEPTED: Final = "Accepted"
+TERMINATED: Final = "Terminated"
 
 # events: messages
-REQUEST, ACK = "request", "ACK"
-PROVISIONAL, SUCCESS, FAILURE = "1xx", "2xx", "300-699"
+REQUEST: Final = "request"
+ACK: Final = "ACK"
+PROVISIONAL: Final = "1xx"
+SUCCESS: Final = "2xx"
+FAILURE: Final = "300-699"
 # events: the transaction user sends a response of that class
-SEND_1XX, SEND_2XX, SEND_FINAL = "send 1xx", "send 2xx", "send 300-699"
+SEND_1XX: Final = "send 1xx"
+SEND_2XX: Final = "send 2xx"
+SEND_FINAL: Final = "send 300-699"
 # events: timers by their job (A, E, G retransmit; B, F, H give up; D, I, J, K, L, M linger) and the transport
-RETRANSMIT, TIMEOUT, LINGER, TRANSPORT_ERROR = "retransmit", "timeout", "linger", "transport error"
+RETRANSMIT: Final = "retransmit"
+TIMEOUT: Final = "timeout"
+LINGER: Final = "linger"
+TRANSPORT_ERROR: Final = "transport error"
 
 Table = dict[str, dict[str, tuple[str, str]]]
 
-_ENDED = {LINGER: (TERMINATED, "nothing")}  # the transport failed while it lingered
+_ENDED: Final = {LINGER: (TERMINATED, "nothing")}  # the transport failed while it lingered
 
-INVITE_CLIENT: Table = {
+INVITE_CLIENT: Final[Table] = {
     CALLING: {
         RETRANSMIT: (CALLING, "resend_doubling"),  # Timer A
         TIMEOUT: (TERMINATED, "report_timeout"),  # Timer B
@@ -50,7 +65,7 @@ INVITE_CLIENT: Table = {
     TERMINATED: _ENDED,
 }
 
-CLIENT: Table = {
+CLIENT: Final[Table] = {
     TRYING: {
         RETRANSMIT: (TRYING, "resend_to_t2"),  # Timer E
         TIMEOUT: (TERMINATED, "report_timeout"),  # Timer F
@@ -77,7 +92,7 @@ CLIENT: Table = {
     TERMINATED: _ENDED,
 }
 
-INVITE_SERVER: Table = {
+INVITE_SERVER: Final[Table] = {
     PROCEEDING: {
         REQUEST: (PROCEEDING, "resend"),
         SEND_1XX: (PROCEEDING, "send"),
@@ -108,7 +123,7 @@ INVITE_SERVER: Table = {
     TERMINATED: _ENDED,
 }
 
-SERVER: Table = {
+SERVER: Final[Table] = {
     TRYING: {
         REQUEST: (TRYING, "nothing"),
         SEND_1XX: (PROCEEDING, "send"),

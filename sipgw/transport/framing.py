@@ -1,14 +1,15 @@
 """Messages out of a byte stream (RFC 3261 §18.3, §7.5) with CRLF keep-alives (RFC 5626 §4.4.1) and bounds."""
 
 import re
+from typing import Final
 
 from sipgw.message.errors import MalformedMessage
 
-_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
-PING = b"\r\n\r\n"
-PONG = b"\r\n"
-_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
-_TYPE = re.compile(rb"\r\n(?:content-type|c)[ \t]*:", re.IGNORECASE)
+_FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
+PING: Final = b"\r\n\r\n"
+PONG: Final = b"\r\n"
+_LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_TYPE: Final = re.compile(rb"\r\n(?:content-type|c)[ \t]*:", re.IGNORECASE)
 
 
 class StreamFramer:

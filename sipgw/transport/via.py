@@ -1,10 +1,12 @@
 """What the transport layer does with the topmost Via of a request, and where a response goes (RFC 3261 §18.2)."""
 
+from typing import Final
+
 from sipgw.events import Flow
 from sipgw.message.message import Request
 from sipgw.message.values import Via
 
-_OURS = ("received", "ms-received-port", "ms-received-cid")  # only the receiver may say these
+_OURS: Final = ("received", "ms-received-port", "ms-received-cid")  # only the receiver may say these
 
 
 def stamp(request: Request, flow: Flow) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipgw.core.flow_token import FlowTokens, Side, checksum, mark_of, read_side, write_side
+from sipgw.core.flow_token import MAX_KEPT, FlowTokens, Side, checksum, mark_of, read_side, write_side
 from sipgw.events import Flow, Hop
 from sipgw.message import parse_uri
 
@@ -112,3 +112,15 @@ def test_any_address_comes_back(address: object, port: int, transport: str, pool
     side = read_side(write_side(Hop(transport, str(address), port), pool))
     assert (side.transport, side.port, side.pool) == (transport, port, checksum(pool) if pool else 0)
     assert side.host == str(address)
+
+
+def test_what_was_proved_is_bounded_and_proved_anew_when_forgotten() -> None:
+    tokens = FlowTokens(b"0123456789abcdef")
+    sides = write_side(CONNECTION), write_side(Hop("TCP", "192.0.2.51", 5041))
+    made = [tokens.make(f"call-{number}", "a", *sides) for number in range(MAX_KEPT + 10)]
+    for number, one in enumerate(made):
+        assert tokens.towards(one, f"call-{number}", "a", "b").host == "192.0.2.51"
+    assert len(tokens._proved) <= MAX_KEPT
+    assert tokens.towards(made[0], "call-0", "a", "b").host == "192.0.2.51"
+    with pytest.raises(ValueError):
+        tokens.towards(made[0], "call-1", "a", "b")

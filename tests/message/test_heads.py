@@ -4,22 +4,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from sipgw.message import heads
+from sipgw.message import heads, values
 from sipgw.message.checks import check_mandatory, check_request
 from sipgw.message.errors import MalformedMessage
-from sipgw.message.heads import MAX_LINE_KEPT, MAX_LINES, MAX_SHAPES, known_name, known_value, learn_name, line_value
+from sipgw.message.heads import MAX_LINE_KEPT, MAX_LINES, MAX_SHAPES, known_name, known_values, learn_name, line_value
 from sipgw.message.message import Request
 from sipgw.message.parser import parse_message
-from sipgw.message.values import parse_via, tag_of
+from sipgw.message.values import MAX_VIA_HEADS, parse_via, plain_method, tag_of
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Begin and end with empty tables: other tests fill them too."""
-    for table in (heads._names, heads._values, heads._shapes):
+    for table in (heads._names, heads.known_values, heads._shapes):
         table.clear()
     yield
-    for table in (heads._names, heads._values, heads._shapes):
+    for table in (heads._names, heads.known_values, heads._shapes):
         table.clear()
 
 
@@ -44,8 +44,23 @@ def test_full_tables_are_emptied_and_nothing_changes() -> None:
     for number in range(MAX_LINES + 10):
         line = f"Subject: {number}"
         assert learn_name(line) == "subject" and line_value(line) == str(number)
-    assert len(heads._names) <= MAX_LINES and len(heads._values) <= MAX_LINES
+    assert len(heads._names) <= MAX_LINES and len(heads.known_values) <= MAX_LINES
     assert request("Subject: 5").first("subject") == "5"
+
+
+def test_what_is_kept_of_values_is_bounded_and_says_the_same_afterwards() -> None:
+    for number in range(MAX_LINES + 10):
+        assert plain_method(f"{number} INFO") == "INFO"
+    for number in range(MAX_VIA_HEADS + 10):
+        assert parse_via(f"SIP/2.0/UDP h{number}.test:5060;branch=z9hG4bK1").host == f"h{number}.test"
+    assert len(values._methods) <= MAX_LINES and len(values._via_heads) <= MAX_VIA_HEADS
+    assert plain_method("5 INFO") == "INFO"
+    assert parse_via("SIP/2.0/UDP h5.test:5060;branch=z9hG4bK1").port == 5060
+
+
+@pytest.mark.parametrize("value", ["", "INFO", "1", "1 ", "x INFO", "1  INFO", "1 IN FO", "²1 INFO", "9999999999 INFO"])
+def test_a_cseq_that_is_not_of_the_plain_form(value: str) -> None:
+    assert plain_method(value) == "" == plain_method(value)
 
 
 def test_many_kinds_of_heads() -> None:
@@ -69,7 +84,7 @@ def test_what_is_not_kept(line: str) -> None:
     """What is long, what comes once, and what nobody should find in our memory later."""
     message = request(line)
     assert message.lines_of(message.names[-1])[-1] == line.partition(": ")[2]
-    assert known_name(line) is None and known_value(line) is None
+    assert known_name(line) is None and known_values.get(line) is None
 
 
 def test_a_known_name_without_a_colon_is_no_line() -> None:

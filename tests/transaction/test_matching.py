@@ -1,11 +1,15 @@
 """Which transaction a message belongs to (RFC 3261 §17.1.3, §17.2.3), with and without branches."""
 
+from random import Random
+
 import pytest
 
 from sipgw.events import Flow
 from sipgw.message import Request
 from sipgw.message.build import ack_for, response_to
-from sipgw.transaction.layer import server_key
+from sipgw.message.values import MAGIC_COOKIE
+from sipgw.transaction.layer import TransactionLayer, server_key
+from sipgw.transaction.timers import TimerValues
 from sipgw.transport.via import stamp
 from tests.harness import sipe_message
 from tests.transaction.test_machine_tables import LISTENER, Bench, request
@@ -211,3 +215,12 @@ def test_an_answered_request_does_not_mind_a_lost_connection(method: str, event:
     bench.layer.peer_lost(hop, "broken", bench.now)
     assert bench.seen() == []
     assert bench.layer._by_peer == {}
+
+
+def test_branches_and_tags_are_never_the_same_and_as_long_as_ever() -> None:
+    layer = TransactionLayer(TimerValues(), Random(1))
+    branches = [layer.new_branch() for _ in range(2000)]
+    tags = [layer.new_tag() for _ in range(2000)]
+    assert len(set(branches)) == len(set(tags)) == 2000
+    assert {len(branch) for branch in branches} == {len(MAGIC_COOKIE) + 18} and {len(tag) for tag in tags} == {12}
+    assert not set(tags) & {branch[-12:] for branch in branches}, "digits are used once"
