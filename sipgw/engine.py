@@ -129,7 +129,9 @@ class Engine(Stack):
         self.layer.user = self.proxy
         asking = Asking(settings.fqdn, self.proxy.sent_by, settings.first_response)
         self._prober = Prober(self.layer, registry, servers, self.health, asking, self._random)
-        self.admission = Admission(settings.rates, settings.trusted, self.counters, self.router.trusted_names)
+        router = self.router
+        self.admission = Admission(settings.rates, settings.trusted, self.counters, router.trusted_names, router)
+        self.admission.tell = self._tell
         self.layer.admits = self.admission.admits
         self._door = Door(self.layer, self.admission, self._max_headers, self._max_body)
         self._settings = settings
@@ -206,6 +208,13 @@ class Engine(Stack):
             self._quiet_until = now + OVERLOAD_LOG
             fields: dict[str, object] = {"refused_so_far": self.counters["refused_overloaded"]}
             self.layer.out.append(Log("warning", "overloaded: new requests are refused with 503", fields))
+
+    def _tell(self, record: Log) -> None:
+        self.layer.out.append(record)
+
+    def welcomes(self, host: str, now: float) -> bool:
+        """Whether a connection from a host may be taken."""
+        return not self.admission.banned or self.admission.welcomes(host, now)
 
     def load_bindings(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Take over stored bindings (rows as `location.ROW`, expiry on the engine's clock)."""

@@ -389,9 +389,26 @@ class Router:
         """Whether a peer is a server, which proves nothing by signing in: a trusted one, or a pool's, reached over a
         connection that we have dialled or sending its datagrams from where it is. That we have dialled somebody says
         nothing by itself: users name the addresses of their contacts as they like."""
-        if flow.listener is None or flow.transport == "UDP":
-            return self.trusts(flow) or any(self._is_of(pool, flow, now) for pool in self._registry.pools)
-        return self.trusts(flow)
+        return self.trusts(flow) or self.is_pools(flow, now)
+
+    def is_pools(self, flow: Flow, now: float) -> bool:
+        """Whether a peer is a pool's server by where it is: one that we have dialled, or that sends its datagrams from
+        there. One that has dialled us comes from any port."""
+        if flow.listener is not None and flow.transport != "UDP":
+            return False
+        at = flow.transport, flow.host, flow.port
+        for pool in self._registry.pools:
+            hops = self._servers.every(pool, now)
+            if isinstance(hops, list):
+                for hop in hops:
+                    if (hop.transport, hop.host, hop.port) == at:
+                        return True
+        return False
+
+    def is_host_of_pool(self, host: str, now: float) -> bool:
+        """Whether a pool's server is at this address, whatever the port."""
+        known = (self._servers.every(pool, now) for pool in self._registry.pools)
+        return any(hop.host == host for hops in known if isinstance(hops, list) for hop in hops)
 
     def is_of_dialog(self, request: Request, flow: Flow) -> bool:
         """Whether a request inside a dialog comes from the address of the pool's server that is its other side. After a
@@ -407,10 +424,6 @@ class Router:
         if side.host != flow.host or side.transport == "TLS":  # a TLS server shows a certificate
             return False
         return bool(side.pool) and self._pool_by_checksum(side.pool) is not None
-
-    def _is_of(self, pool: Pool, flow: Flow, now: float) -> bool:
-        at, hops = (flow.transport, flow.host, flow.port), self._servers.every(pool, now)
-        return isinstance(hops, list) and any((hop.transport, hop.host, hop.port) == at for hop in hops)
 
 
 _NOT_LOCATED: Final = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}

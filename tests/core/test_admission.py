@@ -1,16 +1,18 @@
 """Admission: rates per source and per user, bans, and what goes on when nothing new is taken."""
 
 from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
 from sipgw.core import admission
 from sipgw.core.admission import PATIENCE, Admission, Rates
-from sipgw.events import Flow
-from sipgw.message import Request
+from sipgw.events import Flow, Hop, Log
+from sipgw.message import Request, Response
 from sipgw.message.build import new_request
-from tests.harness import CONTACT_OBJECT, World, diagnostics_of, reply
+from sipgw.registry import Server
+from tests.harness import CONTACT_OBJECT, DOMAIN, Dialog, Party, World, default_pool, diagnostics_of, reply
 
 HERE, THERE = Flow("UDP", "198.51.100.7", 5060, None), Flow("UDP", "198.51.100.8", 5060, None)
 
@@ -60,6 +62,22 @@ def test_what_goes_on_in_dialogs_has_twice_the_rate() -> None:
     assert admitted(gate, HERE, 30, 0.0, method="INFO", to_tag="b") == 20
 
 
+@pytest.mark.parametrize(("times", "passes"), [(1.5, 1.5), (3.0, 2.0)])
+def test_and_that_for_as_long_as_it_goes_on(times: float, passes: float) -> None:
+    gate = make(per_source=100)
+    arrivals = [number / (100 * times) for number in range(int(100 * times * 20))]  # 20 seconds of an even stream
+    passed = [at for at in arrivals if admitted(gate, HERE, 1, at, method="INFO", to_tag="b")]
+    assert sum(10.0 <= at < 20.0 for at in passed) == pytest.approx(10 * 100 * passes, abs=2)
+
+
+def test_what_goes_on_in_dialogs_takes_nothing_from_what_is_new_nor_the_other_way_round() -> None:
+    gate = make(per_source=10)
+    assert admitted(gate, HERE, 20, 0.0, method="INFO", to_tag="b") == 20
+    assert admitted(gate, HERE, 20, 0.0) == 10
+    assert admitted(gate, HERE, 20, 1.0) == 10
+    assert admitted(gate, HERE, 30, 1.0, method="INFO", to_tag="b") == 20
+
+
 @pytest.mark.parametrize("method", ["ACK", "BYE", "CANCEL"])
 def test_what_ends_calls_is_never_refused(method: str) -> None:
     gate = make(per_source=10, per_user=1)
@@ -106,9 +124,119 @@ def test_the_table_of_bans_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for flow in (HERE, THERE):
         admitted(gate, flow, 12, 0.0)
     assert list(gate.banned) == [f"udp {HERE.host}"]
+    assert gate.counters["bans_not_kept"] == 1
+
+
+def test_bans_that_are_over_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_BANNED", 1)
+    gate = make(per_source=1)
+    admitted(gate, HERE, 12, 0.0)
+    admitted(gate, THERE, 12, 60.0)
+    assert [source for source, _ in gate.bans(60.0)] == [f"udp {THERE.host}"]
+
+
+def test_a_ban_is_told_once_and_listed_while_it_lasts() -> None:
+    gate, told = make(per_source=10, ban=30), list[Log]()
+    gate.tell = told.append
+    for at in (0.0, 1.0, 2.0):
+        admitted(gate, HERE, 120, at)
+    assert [(one.level, one.event) for one in told] == [("warning", "source banned")]
+    assert told[0].fields == {
+        "source": f"udp {HERE.host}",
+        "reason": "went on far beyond 10 requests a second",
+        "seconds": 30,
+    }
+    assert gate.bans(10.0) == [(f"udp {HERE.host}", 20.0)]
+    assert gate.bans(30.0) == []
 
 
 # in the engine
+
+
+def at_pool(dialog: Dialog, alice: Party, server: Party) -> Dialog:
+    """The other side of a dialog that alice has opened."""
+    return Dialog(
+        server, dialog.call_id, dialog.remote, dialog.local, alice.contact, dialog.routes[::-1], dialog.invite_cseq, 0
+    )
+
+
+def infos(world: World, server: Party, dialog: Dialog, alice: Party, times: int) -> Counter[int]:
+    """A busy room: the statuses that its server gets for so many INFOs to alice at once."""
+    statuses: Counter[int] = Counter()
+    for _ in range(times):
+        server >> dialog.request("INFO", body=b"<x/>")
+        for message in alice.inbox:
+            if isinstance(message, Request) and message.method == "INFO":
+                alice >> reply(message, 200)
+        alice.inbox.clear()
+        statuses.update(message.status for message in server.inbox if isinstance(message, Response))
+        server.inbox.clear()
+    return statuses
+
+
+def chat(world: World, server: Party) -> tuple[Party, Dialog]:
+    """Alice, and the server's side of her call."""
+    alice = world.phone("alice")
+    alice >> alice.request("INVITE", CONTACT_OBJECT)
+    alice << 100
+    server >> reply(server << "INVITE", 200, contact=server.contact)
+    dialog = alice.calling(alice << 200)
+    alice >> dialog.request("ACK")
+    server << "ACK"
+    return alice, at_pool(dialog, alice, server)
+
+
+@pytest.mark.parametrize("transport", ["TCP", "UDP"])
+def test_a_server_of_a_pool_is_not_weighed(transport: str) -> None:
+    """A busy room says more in a second than any user may."""
+    world = World([default_pool(Server(transport, "192.0.2.51", 5041))], rates=Rates(per_source=5, per_user=1, ban=60))
+    server = world.server(transport)
+    alice, dialog = chat(world, server)
+    assert infos(world, server, dialog, alice, 300) == {200: 300}
+    for _ in range(100):
+        server >> server.request("OPTIONS", f"sip:{DOMAIN}")
+    assert {message.status for message in server.inbox if isinstance(message, Response)} == {200}
+    assert not world.closed
+    assert world.engine.admission.banned == {}
+
+
+def test_nor_is_one_that_had_to_dial_us_anew_within_its_calls() -> None:
+    """After a restart of the gateway it comes from any port; the token in its route set proves the call."""
+    world = World(rates=Rates(per_source=5, ban=60))
+    server = world.server()
+    alice, dialog = chat(world, server)
+    server.connect(49152)
+    assert infos(world, server, dialog, alice, 300) == {200: 300}
+    stranger = world.phone("mallory", host=server.host)
+    forged = replace(dialog, party=stranger, routes=[route.replace("sip:", "sip:0", 1) for route in dialog.routes])
+    assert infos(world, stranger, forged, alice, 100)[503] >= 50, "a token that is none proves nothing"
+    assert world.closed
+
+
+def test_a_client_is_no_server_for_being_dialled() -> None:
+    """Users name the addresses of their contacts as they like."""
+    world = World(rates=Rates(per_source=5, ban=60))
+    bob = world.server("TCP", "198.51.100.9", 5060, "bob")
+    bob.flow = world.open(bob, "TCP", bob.port, inbound=False, hop=Hop("TCP", bob.host, bob.port))
+    for _ in range(60):
+        bob >> bob.request("OPTIONS", f"sip:{DOMAIN}")
+    assert {close.reason for close in world.closed} == {"banned"}
+
+
+def test_servers_are_heard_whoever_was_banned_at_their_address() -> None:
+    world = World(rates=Rates(per_source=5, ban=60), trusted=(ip_network("192.0.2.99"),))
+    server = world.server()
+    alice, dialog = chat(world, server)
+    for host in (server.host, "192.0.2.99", "198.51.100.66"):
+        world.engine.admission.banned[host] = world.now + 60
+    assert infos(world, server, dialog, alice, 3) == {200: 3}
+    trusted = world.phone("edge", host="192.0.2.99")
+    trusted >> trusted.request("OPTIONS", f"sip:{DOMAIN}")
+    trusted << 200
+    welcome = [world.engine.welcomes(host, world.now) for host in (server.host, "192.0.2.99", "198.51.100.66")]
+    assert welcome == [True, True, False]
+    assert world.engine.welcomes("198.51.100.66", world.now + 60)
+    assert world.engine.counters["connections_refused_banned"] == 1
 
 
 def test_an_overloaded_gateway_takes_nothing_new_and_lets_calls_go_on() -> None:

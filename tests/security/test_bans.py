@@ -3,14 +3,15 @@
 import pytest
 
 from sipgw.core.admission import Rates
-from tests.harness import CONTACT_OBJECT, DOMAIN, Party, reply
+from sipgw.registry import Server
+from tests.harness import CONTACT_OBJECT, DOMAIN, Party, default_pool, reply
 from tests.scenarios.sign_in.people import Person
 from tests.security.watching import Watched
 
 
-def flood(world: Watched, host: str) -> Party:
+def flood(world: Watched, host: str, port: int = 5060) -> Party:
     """Enough for a ban, by UDP, as if from this host."""
-    forged = world.phone("mallory", "UDP", host, 5060)
+    forged = world.phone("mallory", "UDP", host, port)
     for _ in range(40):
         forged >> forged.request("OPTIONS", f"sip:{DOMAIN}")
     return forged
@@ -41,6 +42,24 @@ def test_it_takes_no_pool_away(world: Watched) -> None:
     pool >> reply(invite, 200, contact=pool.contact)
     alice.party << 200
     assert not world.closed
+
+
+@pytest.mark.parametrize("port", [5041, 5060], ids=["its port", "another port"])
+def test_nor_one_that_is_reached_by_datagrams(port: int) -> None:
+    """Whatever is sent in its name: its rate is not used up and it is not banned."""
+    world = Watched([default_pool(Server("UDP", "192.0.2.51", 5041))], rates=Rates(per_source=2, ban=60))
+    pool = world.server("UDP")
+    alice = Person(world.phone("alice"))
+    alice.ask("INVITE", CONTACT_OBJECT)
+    alice.party << 100
+    invite = pool << "INVITE"
+    flood(world, pool.host, port)
+    pool.inbox.clear()
+    ok = reply(invite, 200, contact=pool.contact)
+    pool >> ok
+    alice.party << 200
+    pool >> pool.called(invite, ok).request("INFO")
+    alice.party << "INFO"
 
 
 # bug: E2-6

@@ -50,7 +50,6 @@ listen = [{listen}]
 [store]
 url = "sqlite:gateway.db"
 [limits]
-max_requests_per_source = 0
 max_requests_per_user = 0
 max_delay = 5.0
 [timers]
