@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from sipgw.core.health import CALL, DIALOG
 from sipgw.core.route import Target
 from sipgw.events import Flow, Hop
 from sipgw.transaction.client import ClientTransaction
@@ -44,6 +45,12 @@ class Branch:
         self.sent = 0.0
         self.timer_c: Queue | None = None
         self.transaction: ClientTransaction | None = None
+
+    @property
+    def told_by(self) -> str:
+        """What kind of request tells how its server is: a new call, or anything else."""
+        calls = self.target.pool is not None and self.transaction is not None and self.transaction.method == "INVITE"
+        return CALL if calls else DIALOG
 
     def next_hop(self, reason: str) -> bool:
         """Move on after a failure; False when this was the last."""

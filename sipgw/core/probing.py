@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from sipgw.core.health import Health
+from sipgw.core.health import PROBE, Health
 from sipgw.core.pool_servers import PoolServers
 from sipgw.events import OURS, Hop
 from sipgw.message.build import new_request
@@ -115,14 +115,14 @@ class Prober:
         if hop is None:
             return
         if response.status == 503:
-            self._health.failed(hop, "503 to OPTIONS", now, retry_after(response))
+            self._health.failed(hop, "503 to OPTIONS", now, retry_after(response), by=PROBE)
         else:
-            self._health.succeeded(hop, now, probe=True)
+            self._health.succeeded(hop, now, by=PROBE)
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
         hop = self._done(transaction)
         if hop is not None and not reason.startswith(OURS):
-            self._health.failed(hop, reason, now, certain=reason != "timeout")
+            self._health.failed(hop, reason, now, certain=reason != "timeout", by=PROBE)
 
     def _done(self, transaction: ClientTransaction) -> Hop | None:
         hop = transaction.to

@@ -378,7 +378,7 @@ class Proxy:
             return
         serves = branch.target.pool or branch.target.member_of
         if serves is not None and isinstance(hop, Hop) and not reason.startswith(OURS):
-            self.health.failed(hop, reason, now, certain=reason != "timeout")
+            self.health.failed(hop, reason, now, certain=reason != "timeout", by=branch.told_by)
         fields = {"hop": str(hop), "reason": reason, "call_id": call_id}
         self.layer.out.append(Log("warning", "next hop failed", fields))
 
@@ -393,7 +393,7 @@ class Proxy:
     def note_busy(self, branch: Branch, response: Response, now: float) -> None:
         """A pool's server has answered 503 (§21.5.4)."""
         if branch.target.pool is not None and isinstance(branch.hop, Hop):
-            self.health.failed(branch.hop, "503", now, retry_after(response))
+            self.health.failed(branch.hop, "503", now, retry_after(response), by=branch.told_by)
 
     def _remember_datagram_only(self, hop: Flow | Hop, now: float) -> None:
         if len(self._datagram_only) >= MAX_DATAGRAM_ONLY:

@@ -99,7 +99,7 @@ class ResponseContext:
             if branch.sent:
                 self._heard(branch, now)
         if self._proxy.health.troubled and status != 503 and branch is not None and isinstance(branch.hop, Hop):
-            self._proxy.health.succeeded(branch.hop, now)
+            self._proxy.health.succeeded(branch.hop, now, branch.told_by)
         if _ends_here(response):
             self._misdirected(branch, now)
         elif status < 300:

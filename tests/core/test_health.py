@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipgw.core import health as module
-from sipgw.core.health import LONGEST_RETRY, MAX_SERVERS, Health, HealthSettings
+from sipgw.core.health import (
+    CALL,
+    DIALOG,
+    DOUBLINGS,
+    FORGIVEN,
+    LONGEST_RETRY,
+    MAX_SERVERS,
+    PROBE,
+    Health,
+    HealthSettings,
+)
 from sipgw.events import Hop
 
 ONE, TWO, THREE = (Hop("TCP", f"192.0.2.{last}", 5041) for last in (51, 52, 53))
@@ -57,15 +67,91 @@ def test_timeouts_have_to_come_in_a_row(fall: int) -> None:
     assert changes(health) == [(ONE.host, False)]
 
 
-@pytest.mark.parametrize("probe", [True, False])
-def test_an_answer_in_between_starts_the_count_anew(probe: bool) -> None:
+@pytest.mark.parametrize(
+    ("fails", "answers"), [(CALL, CALL), (DIALOG, CALL), (DIALOG, DIALOG), (DIALOG, PROBE), (PROBE, DIALOG)]
+)
+def test_an_answer_in_between_starts_the_count_anew(fails: str, answers: str) -> None:
     health = a_health()
     for at in range(10):
-        health.failed(ONE, "timeout", float(at))
-        health.succeeded(ONE, at + 0.5, probe)
+        health.failed(ONE, "timeout", float(at), by=fails)
+        health.succeeded(ONE, at + 0.5, answers)
     assert health.usable(ONE, 10.0)
     assert changes(health) == []
     assert not health.troubled
+
+
+@pytest.mark.parametrize("settings", [PROBED, UNPROBED])
+@pytest.mark.parametrize("answers", [DIALOG, PROBE])
+@pytest.mark.parametrize("reason", ["timeout", "503"])
+def test_a_server_that_takes_no_calls_is_down_whatever_else_it_answers(
+    settings: HealthSettings, answers: str, reason: str
+) -> None:
+    health = a_health(settings)
+    for at in (0.0, 200.0):
+        assert health.usable(ONE, at)
+        health.failed(ONE, reason, at)
+        for after in range(1, 9):
+            health.succeeded(ONE, at + after, answers)
+    assert changes(health) == [(ONE.host, False)]
+    assert not health.usable(ONE, 200.0 + settings.retry - 1)
+    assert health.usable(ONE, 200.0 + settings.retry), "a call may try"
+
+
+@pytest.mark.parametrize("settings", [PROBED, UNPROBED])
+def test_the_next_call_may_try_it_later_each_time(settings: HealthSettings) -> None:
+    health, now = a_health(settings), 0.0
+    health.failed(ONE, "timeout", now)
+    waits = [settings.retry * 2.0**times for times in range(DOUBLINGS + 1)]
+    for wait in [*waits, waits[-1]]:
+        health.failed(ONE, "timeout", now)
+        assert not health.usable(ONE, now + wait - 0.1)
+        now += wait
+        assert health.usable(ONE, now)
+    assert waits[-1] < FORGIVEN
+
+
+def test_an_answered_call_makes_up_for_all_of_it() -> None:
+    health = a_health()
+    for at in (0.0, 1.0, 40.0):
+        health.failed(ONE, "timeout", at)
+    health.succeeded(ONE, 101.0, CALL)
+    assert changes(health) == [(ONE.host, False), (ONE.host, True)]
+    assert not health.troubled
+
+
+def test_when_it_may_be_tried_options_bring_it_back_and_one_more_call_that_it_does_not_take_is_enough() -> None:
+    """Where no call comes it must not look down for ever; where calls come not two of them have to find out again."""
+    health = a_health()
+    for at in (0.0, 1.0):
+        health.failed(ONE, "timeout", at)
+    for at in range(2, 33):
+        health.succeeded(ONE, float(at), PROBE)
+    assert health.usable(ONE, 32.0)
+    assert changes(health) == [(ONE.host, False), (ONE.host, True)]
+    health.failed(ONE, "timeout", 50.0)
+    assert changes(health) == [(ONE.host, False)]
+
+
+def test_calls_that_it_did_not_take_are_forgotten_after_a_while() -> None:
+    health = a_health()
+    for at in range(4):
+        health.failed(ONE, "timeout", at * FORGIVEN)
+        health.succeeded(ONE, at * FORGIVEN + 1.0, PROBE)
+    assert changes(health) == []
+    health.succeeded(ONE, 4 * FORGIVEN, PROBE)
+    assert not health.troubled
+
+
+@pytest.mark.parametrize(("reason", "certain"), [("timeout", False), ("Connection refused", True)])
+def test_a_server_that_is_gone_for_options_too_is_back_when_they_are_answered(reason: str, certain: bool) -> None:
+    health = a_health()
+    for call in range(10):
+        health.failed(ONE, "timeout", float(call))
+    health.failed(ONE, reason, 11.0, certain=certain, by=PROBE)
+    for at in (12.0, 13.0):
+        health.succeeded(ONE, at, PROBE)
+    assert health.usable(ONE, 13.0)
+    assert changes(health) == [(ONE.host, False), (ONE.host, True)]
 
 
 def test_a_change_is_told_once_however_often_a_server_fails() -> None:
@@ -112,15 +198,15 @@ def test_retry_after_is_believed_for_an_hour_at_most() -> None:
     assert health.usable(ONE, LONGEST_RETRY)
 
 
-@pytest.mark.parametrize("probe", [True, False])
-def test_until_then_no_answer_counts(probe: bool) -> None:
+@pytest.mark.parametrize("answers", [CALL, DIALOG, PROBE])
+def test_until_then_no_answer_counts(answers: str) -> None:
     """A server that takes no new dialogs still answers in those that it has (§21.5.4)."""
     health = a_health()
     health.failed(ONE, "503", 0.0, retry_after=40.0)
     for at in range(40):
-        health.succeeded(ONE, float(at), probe)
+        health.succeeded(ONE, float(at), answers)
     assert not health.usable(ONE, 39.9)
-    health.succeeded(ONE, 40.0, probe=False)
+    health.succeeded(ONE, 40.0)
     assert changes(health) == [(ONE.host, False), (ONE.host, True)]
 
 
@@ -170,7 +256,7 @@ def test_answered_options_have_to_come_in_a_row(rise: int) -> None:
     health = down(HealthSettings(10.0, rise=rise))
     for at in range(rise):
         assert not health.usable(ONE, float(at))
-        health.succeeded(ONE, float(at), probe=True)
+        health.succeeded(ONE, float(at), by=PROBE)
     assert health.usable(ONE, float(rise))
     assert changes(health) == [(ONE.host, False), (ONE.host, True)]
     assert not health.troubled
@@ -179,7 +265,7 @@ def test_answered_options_have_to_come_in_a_row(rise: int) -> None:
 def test_a_failure_in_between_starts_them_anew() -> None:
     health = down()
     for at in range(5):
-        health.succeeded(ONE, float(at), probe=True)
+        health.succeeded(ONE, float(at), by=PROBE)
         health.failed(ONE, "timeout", at + 0.5)
     assert not health.usable(ONE, 5.0)
     assert changes(health) == [(ONE.host, False)]
@@ -277,7 +363,9 @@ def test_servers_that_are_gone_from_the_configuration_are_forgotten() -> None:
 
 Happening = tuple[str, int, float]
 HAPPENINGS = st.lists(
-    st.tuples(st.sampled_from(["call", "probe", "timeout", "refused", "503"]), st.integers(0, 2), st.floats(0.0, 100.0))
+    st.tuples(
+        st.sampled_from([CALL, DIALOG, PROBE, "timeout", "refused", "503"]), st.integers(0, 2), st.floats(0.0, 100.0)
+    )
 )
 
 
@@ -288,13 +376,13 @@ def test_changes_alternate_and_nothing_but_trouble_is_kept(
     hops, now, health = (ONE, TWO, THREE), 0.0, Health(settings)
     for kind, at, pause in happenings:
         now += pause
-        if kind in ("call", "probe"):
-            health.succeeded(hops[at], now, kind == "probe")
+        if kind in (CALL, DIALOG, PROBE):
+            health.succeeded(hops[at], now, kind)
         else:
             health.failed(hops[at], kind, now, pause if kind == "503" else 0.0, kind == "refused")
         assert sorted(health.ordered(list(hops), now), key=hops.index) == list(hops)
         assert health.troubled == bool(health.known())
-        assert all(known.failures or not known.up for known in health.known().values())
+        assert all(known.failures or known.missed or not known.up for known in health.known().values())
     for hop in hops:
         told = [known.up for changed, known in health.changes if changed == hop]
         assert told == [bool(number % 2) for number in range(len(told))], "down, up, down, up"
