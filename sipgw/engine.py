@@ -22,7 +22,8 @@ from sipgw.core.pool_servers import PoolServers
 from sipgw.core.probing import Asking, Prober
 from sipgw.core.proxy import Proxy
 from sipgw.core.registrar import Registrar, RegistrarSettings
-from sipgw.core.routing import Network, Router, RoutingSettings
+from sipgw.core.routing import Router, RoutingSettings
+from sipgw.core.trust import Network
 from sipgw.events import Close, Flow, Hop, Listener, Log, Notice, Output, Persist, Resolve
 from sipgw.frontend.local import FrontEnd
 from sipgw.frontend.registration import Registration
@@ -132,7 +133,7 @@ class Engine(Stack):
         router = self.router
         self.admission = Admission(settings.rates, settings.trusted, self.counters, router.trusted_names, router)
         self.admission.tell = self._tell
-        self.layer.admits = self.admission.admits
+        self.layer.admits, self.layer.inside = self.admission.admits, router.is_inside
         self._door = Door(self.layer, self.admission, self._max_headers, self._max_body)
         self._settings = settings
         self.use_gate(self.gate)

@@ -8,7 +8,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sipgw.core.routing import Network, Router, is_trusted, is_within
+from sipgw.core.routing import Router
+from sipgw.core.trust import Network, is_trusted, is_within
 from sipgw.events import Flow, Log
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request

@@ -5,7 +5,6 @@ location service; nobody.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import groupby
 from random import Random
 from typing import Final
@@ -28,6 +27,7 @@ from sipgw.core.location import Binding, LocationService
 from sipgw.core.outbound import path_uri
 from sipgw.core.pool_servers import PoolServers
 from sipgw.core.route import Route, Target
+from sipgw.core.trust import Network, is_trusted
 from sipgw.events import Flow, Hop, Listener
 from sipgw.locating import Destination, Locator, NotLocated, of_uri
 from sipgw.locating.destination import DEFAULT_PORTS, is_address
@@ -37,7 +37,6 @@ from sipgw.message.uri import SipUri, parse_uri, sip_uri
 from sipgw.message.values import bracketed, host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
-Network = IPv4Network | IPv6Network
 MAX_SIDES: Final = 4096  # addresses of peers that the way to is known; a full table is emptied
 
 
@@ -410,6 +409,17 @@ class Router:
         known = (self._servers.every(pool, now) for pool in self._registry.pools)
         return any(hop.host == host for hops in known if isinstance(hops, list) for hop in hops)
 
+    def is_inside(self, request: Request) -> bool:
+        """Whether a request belongs to a dialog through us, which the token in its topmost Route proves."""
+        if "route" not in request.index:
+            return False
+        try:
+            token = self._own_token(split_list(request.values("route")[0])[0])
+            self._tokens.towards(token or "", request.call_id, request.from_tag, request.to_tag)
+        except (MalformedMessage, ValueError, IndexError):
+            return False
+        return True
+
     def is_of_dialog(self, request: Request, flow: Flow) -> bool:
         """Whether a request inside a dialog comes from the address of the pool's server that is its other side. After a
         restart of ours that server has to dial us, from whatever port, and our token in its route set says what it is:
@@ -481,18 +491,3 @@ def route_suffix(listener: Listener) -> str:
     """What follows the @ in the Record-Route URI of a listener."""
     transport = "" if listener.transport == "UDP" else f";transport={listener.transport.lower()}"
     return f"{listener.sent_by}{transport};lr"
-
-
-def is_trusted(flow: Flow, networks: tuple[Network, ...], names: frozenset[str]) -> bool:
-    """Whether a peer belongs to one of the networks, or its certificate has proved one of the names."""
-    if flow.names and not names.isdisjoint(flow.names):
-        return True
-    return is_within(flow.host, networks)
-
-
-def is_within(host: str, networks: tuple[Network, ...]) -> bool:
-    """Whether a numeric address belongs to one of the networks."""
-    if not networks:
-        return False
-    address = ip_address(host.partition("%")[0])
-    return any(address in network for network in networks)

@@ -45,6 +45,7 @@ class TransactionLayer:
     `max_transactions` bounds server transactions; a new request beyond it is answered 503 without state and counted as
     "refused". `random` supplies tags and branches. `flows` maps the id of every live connection to its flow. `admits`
     is asked about every request that would get a transaction; those that it turns down are answered in the same way.
+    `inside` tells whether a request belongs to a dialog, for which there is twice the room, as for CANCEL and BYE.
     `endpoint` tells that responses end here, so that one with a further Via is not for us. `seal` is handed every
     message before it is encoded, to sign it where its receiver wants that; `hears` is asked about every message
     received, and what it turns down is as if it had never come. `responses` counts those that were sent, by status.
@@ -75,6 +76,7 @@ class TransactionLayer:
         self._clients: dict[str, ClientTransaction] = {}
         self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
         self.admits: Callable[[Request, Flow, float], bool] | None = None
+        self.inside: Callable[[Request], bool] | None = None
         self._unmerged: set[tuple[str, ...]] = set()
         self.flows: dict[int, Flow] = {}
         self.endpoint = False
@@ -144,9 +146,13 @@ class TransactionLayer:
         return transaction.final_tag == request.to_tag
 
     def _has_no_room(self, request: Request) -> bool:
-        """CANCEL and BYE make room, so some more of them are let in."""
-        bound = self._max * 2 if request.method in ("CANCEL", "BYE") else self._max
-        return len(self._servers) >= bound
+        """Calls go on, so some more is let in of what belongs to them. CANCEL and BYE make room besides."""
+        count = len(self._servers)
+        if count < self._max:
+            return False
+        if count >= self._max * 2:
+            return True
+        return request.method not in ("CANCEL", "BYE") and (self.inside is None or not self.inside(request))
 
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.note_refusal()

@@ -1,4 +1,4 @@
-"""At the bound of transactions: 503 with Retry-After for what is new, and room for what ends something (§21.5.4)."""
+"""At the bound of transactions: 503 with Retry-After for what is new, and room for what belongs to calls (§21.5.4)."""
 
 import pytest
 
@@ -99,10 +99,12 @@ def test_a_call_that_waits_can_be_cancelled(world: World, alice: Party, pool: Pa
     assert world.engine.counters["refused"] == 0
 
 
-def test_a_call_that_stands_can_be_acknowledged_and_ended(world: World, alice: Party, pool: Party) -> None:
-    """ACK and BYE get through when nothing else does; an INFO of the same dialog has to wait."""
+@pytest.mark.parametrize("sender", ["caller", "callee"])
+def test_a_call_that_stands_goes_on_to_its_end(world: World, alice: Party, pool: Party, sender: str) -> None:
+    """While whatever is new is turned away."""
     calls_pool(alice)
-    answer = reply(pool << "INVITE", 200, contact=pool.contact)
+    invite = pool << "INVITE"
+    answer = reply(invite, 200, contact=pool.contact)
     pool >> answer
     dialog = alice.calling(alice << 200)
     alice >> alice.request("MESSAGE", CONTACT_OBJECT)
@@ -110,13 +112,50 @@ def test_a_call_that_stands_can_be_acknowledged_and_ended(world: World, alice: P
     assert world.engine.sizes().server_transactions == 2
     alice >> dialog.request("ACK")
     pool << "ACK"
-    alice >> dialog.request("INFO")
+    here, there = (alice, pool) if sender == "caller" else (pool, alice)
+    here >> (dialog if sender == "caller" else pool.called(invite, answer)).request("INFO")
+    there >> reply(there << "INFO", 200)
+    assert (here << 200).cseq.method == "INFO"
+    alice >> alice.request("MESSAGE", CONTACT_OBJECT)
     turned_away(alice)
     alice >> dialog.request("BYE")
     pool >> reply(pool << "BYE", 200)
     assert (alice << 200).cseq.method == "BYE"
     pool >> reply(waits, 200)
     assert (alice << 200).cseq.method == "MESSAGE"
+
+
+def test_at_twice_as_many_it_has_to_wait_too(world: World, alice: Party, pool: Party) -> None:
+    calls_pool(alice)
+    pool >> reply(pool << "INVITE", 200, contact=pool.contact)
+    dialog = alice.calling(alice << 200)
+    alice >> dialog.request("ACK")
+    pool << "ACK"
+    infos = []
+    while world.engine.sizes().server_transactions < 4:
+        alice >> dialog.request("INFO")
+        infos.append(pool << "INFO")
+    alice >> dialog.request("INFO")
+    turned_away(alice)
+    pool.nothing()
+    for info in infos:
+        pool >> reply(info, 200)
+        alice << 200
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [[], ["<sip:{there};lr>"], ["<sip:0123456789abcdef0123.00000000.T7f00000113b1.T7f00000113b1@{there};lr>"], ["<:>"]],
+    ids=["no Route", "no token", "no token of ours", "rubbish"],
+)
+def test_what_only_looks_like_a_call_that_stands_is_turned_away(
+    world: World, alice: Party, pool: Party, waiting: Party, routes: list[str]
+) -> None:
+    there = world.engine.router.listeners[0].sent_by
+    lines = [f"Route: {route.format(there=there)}" for route in routes]
+    alice >> alice.request("INFO", CONTACT_OBJECT, *lines, to=f"{CONTACT_OBJECT}>;tag=x;y=<")
+    turned_away(alice)
+    served(waiting, pool)
 
 
 def test_answers_pass_while_there_is_no_room(alice: Party, pool: Party) -> None:
