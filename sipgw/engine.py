@@ -41,7 +41,7 @@ OVERLOAD_LOG = 10.0  # seconds between log lines about it
 class EngineSettings:
     """What the engine needs to know of the configuration. `domains` in lower case; `secret` at least 16 random bytes,
     the same after a restart; `realm` is Digest's; `first_response` in seconds; `wall_offset` added to the clock gives
-    the time of day, None for no Date."""
+    the time of day, None for no Date; `vouching` is another when other authorities prove names."""
 
     fqdn: str
     domains: frozenset[str]
@@ -49,6 +49,7 @@ class EngineSettings:
     trusted: tuple[Network, ...] = ()
     trusted_names: frozenset[str] = frozenset()
     shown: Shown = field(default_factory=Shown)
+    vouching: str = ""
     timers: TimerValues = field(default_factory=TimerValues)
     registrar: RegistrarSettings = field(default_factory=RegistrarSettings)
     max_transactions: int = 100_000
@@ -188,6 +189,8 @@ class Engine(Stack):
         self.location.max_bindings = settings.max_bindings
         self.locator.reach = settings.reach
         self.health.settings = settings.health
+        if settings.vouching != self._settings.vouching:
+            self.aliases.begin_anew(self.layer.flows)
         self._build(settings, registry, listeners)
         self.proxy.take_over(proxy)
         self._registration.take_over(registration)

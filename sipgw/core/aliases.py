@@ -5,6 +5,7 @@ its opener says it listens at, and a name that its certificate has proved. So no
 were meant for somebody else.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sipgw.events import Flow, Hop
@@ -33,13 +34,14 @@ class Aliases:
         self.refused = 0
         self._flows: dict[tuple[str, int], Flow] = {}
         self._of: dict[int, list[tuple[str, int]]] = {}
+        self._outdated: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._flows)
 
     def learn(self, via: Via, flow: Flow) -> None:
         """Take up the offer that the top Via of a request makes, if it makes one and may (RFC 5923 §8.2)."""
-        if not flow.names or flow.listener is None or via.param("alias") is None:
+        if not flow.names or flow.listener is None or via.param("alias") is None or flow.cid in self._outdated:
             return
         host = via.host.lower()
         if host != flow.host and host not in flow.names:
@@ -62,8 +64,16 @@ class Aliases:
         flow = self._flows.get((hop.host, hop.port))
         return flow if flow is not None and hop.transport == "TLS" and hop.server_name in flow.names else None
 
+    def begin_anew(self, connected: Iterable[int]) -> None:
+        """Others vouch for names from now on. What those connections have proved that there are, they have not proved
+        to them: requests do not go over these any more, whatever they offer."""
+        self._flows.clear()
+        self._of.clear()
+        self._outdated = set(connected)
+
     def lost(self, cid: int) -> None:
         """A connection is gone."""
+        self._outdated.discard(cid)
         for place in self._of.pop(cid, ()):
             del self._flows[place]
 

@@ -1,5 +1,6 @@
 """What the parts of a gateway need of its configuration."""
 
+from hashlib import sha256
 from typing import Any
 
 from sipgw.config import Config
@@ -41,6 +42,7 @@ def engine_settings(config: Config, secret: bytes, wall_offset: float | None = N
         trusted=config.gateway.trusted_networks,
         trusted_names=frozenset(config.gateway.trusted_names),
         shown=_shown(config),
+        vouching=_vouching(config),
         timers=TimerValues(timers.t1, timers.t2, timers.t4, timers.timer_c),
         registrar=RegistrarSettings(
             config.registrar.default_expires,
@@ -68,6 +70,19 @@ def _shown(config: Config) -> Shown:
     """To whom we show a certificate when they ask for one."""
     pools = frozenset(fqdn for fqdn, files in config.pool_tls.items() if files.certificate is not None)
     return Shown(config.tls.certificate is not None, pools)
+
+
+def _vouching(config: Config) -> str:
+    """A digest of who vouches for which name, by what is in the files of authorities now."""
+    named = [("", config.tls.ca), *sorted((fqdn, files.ca) for fqdn, files in config.pool_tls.items() if files.ca)]
+    seen = sha256()
+    for fqdn, ca in named:
+        try:
+            authorities = ca.read_bytes() if ca is not None else b""
+        except OSError:
+            authorities = b""  # TLS says what is wrong with it
+        seen.update(f"{fqdn}\n{len(authorities)}\n".encode() + authorities)
+    return seen.hexdigest()
 
 
 def _reach(config: Config) -> Reach:

@@ -7,10 +7,24 @@ import pytest
 from sipgw.core import aliases as aliases_module
 from sipgw.core.admission import Admission, Rates
 from sipgw.core.aliases import Aliases, Shown
+from sipgw.engine import EngineSettings
 from sipgw.events import Flow, Hop, Listener
 from sipgw.message.values import parse_via
 from sipgw.registry import Server
-from tests.harness import CONTACT_OBJECT, POOL_FQDN, MakeWorld, World, default_pool, reply
+from tests.harness import (
+    CONTACT_OBJECT,
+    DOMAIN,
+    FQDN,
+    POOL_FQDN,
+    SECRET,
+    MakeWorld,
+    Party,
+    World,
+    default_endpoint,
+    default_pool,
+    make_registry,
+    reply,
+)
 
 SECURE = Server("TLS", "192.0.2.51", 5061)
 LISTENER = Listener("TLS", "192.0.2.1", 5061, "sipgw.example.test:5061")
@@ -146,6 +160,51 @@ def test_a_lost_connection_takes_its_requests_to_the_next_server(make_world: Mak
     second >> reply(second << "MESSAGE", 200)
     alice << 200
     assert len(world.engine.aliases) == 0
+
+
+def reconfigured(world: World, vouching: str) -> None:
+    values = EngineSettings(FQDN, frozenset({DOMAIN}), SECRET, vouching=vouching)
+    registry = make_registry([default_pool(SECURE)], [default_endpoint()])
+    world.perform(world.engine.reconfigure(values, registry, world.listeners, world.now))
+
+
+def offers(pool: Party) -> None:
+    offer = pool.request("OPTIONS", "sip:example.test")
+    offer.lines[0] = f"Via: SIP/2.0/TLS {POOL_FQDN}:5061;branch={pool.new_branch()};alias"
+    pool >> offer
+    pool << 200
+
+
+def message_reaches(alice: Party, server: Party) -> None:
+    alice >> alice.request("MESSAGE", CONTACT_OBJECT)
+    server >> reply(server << "MESSAGE", 200)
+    alice << 200
+
+
+def test_with_other_authorities_nothing_goes_over_what_was_proved_to_those_before(make_world: MakeWorld) -> None:
+    """Whatever it goes on to offer: it has to prove its name to them, which takes another connection."""
+    world = make_world([default_pool(SECURE)], vouching="one")
+    old = world.phone("ocschat", "TLS", "192.0.2.51", 41000, names=(POOL_FQDN,))
+    true, alice = world.server("TLS", "192.0.2.51", 5061), world.phone("alice")
+    offers(old)
+    message_reaches(alice, old)
+    reconfigured(world, "another")
+    message_reaches(alice, true)
+    offers(old)
+    message_reaches(alice, true)
+    old.nothing()
+    new = world.phone("ocschat", "TLS", "192.0.2.51", 41001, names=(POOL_FQDN,))
+    offers(new)
+    message_reaches(alice, new)
+    old.break_connection()
+
+
+def test_any_other_change_leaves_them_alone(make_world: MakeWorld) -> None:
+    world = make_world([default_pool(SECURE)], vouching="one")
+    pool, alice = world.phone("ocschat", "TLS", "192.0.2.51", 41000, names=(POOL_FQDN,)), world.phone("alice")
+    offers(pool)
+    reconfigured(world, "one")
+    message_reaches(alice, pool)
 
 
 # trust by name
