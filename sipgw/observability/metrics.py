@@ -195,8 +195,9 @@ def _sizes(readings: Readings) -> Iterator[Metric]:
         ("timers", "Timers that run.", "timers"),
         ("registrations", "Bindings of users.", "bindings"),
         ("connections", "Stream connections that stand.", "connections"),
+        ("banned_sources", "Addresses that are not heard for now.", "banned"),
     ):
-        yield GaugeMetricFamily(f"sipgw_{name}", text, sizes[size])
+        yield GaugeMetricFamily(f"sipgw_{name}", text, sizes.get(size, 0))
     yield _gauge("sipgw_queue_length", "What waits, by for what.", "queue", readings.queues.items())
     yield _gauge("sipgw_limit", "Bounds of the configuration.", "resource", readings.limits.items())
     overloaded = int(readings.overloaded)

@@ -10,7 +10,7 @@ from sipgw.core.meter import Durations, Line, Meter
 if TYPE_CHECKING:
     from sipgw.observability.metrics import Readings
 
-_REPLICATED = ("bindings",)  # of these each worker has all
+_REPLICATED = ("bindings", "banned")  # of these each worker has all
 K = TypeVar("K")
 Times = tuple[list[int], float]  # `Durations.buckets` and `.total`
 

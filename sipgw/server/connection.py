@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._opened = self.heard = self._clock()
         self.open = True
         if not self._host.opened(self):
-            self.abort("too many connections")
+            self.abort("one connection too many, or from a banned address")
 
     def data_received(self, data: bytes) -> None:
         if not self.open:

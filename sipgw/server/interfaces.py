@@ -19,6 +19,9 @@ class Machine(Protocol):
 
     def receive_broken(self, error: MalformedMessage, flow: Flow, now: float) -> list[Output]: ...
 
+    def welcomes(self, host: str, now: float) -> bool:
+        """Whether a connection from this address is to be taken."""
+
     def connected(self, flow: Flow) -> None: ...
 
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]: ...

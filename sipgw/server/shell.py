@@ -261,7 +261,9 @@ class Shell:
         peer = connection.flow.host
         limit = self.limits.max_per_peer
         refused = connection.hop is None and (
-            len(self._connections) >= self.limits.max_connections or (limit and self._per_peer[peer] >= limit)
+            len(self._connections) >= self.limits.max_connections
+            or (limit and self._per_peer[peer] >= limit)
+            or not self.machine.welcomes(peer, self._loop.time())
         )
         self._per_peer[peer] += 1
         self._connections[connection.flow.cid] = connection
@@ -441,10 +443,11 @@ class Shell:
         )
 
     def has_room(self, peer: str) -> bool:
-        """Whether another TLS handshake may begin. One that is under way counts like a connection."""
+        """Whether another TLS handshake may begin, and with this peer. One under way counts like a connection."""
         limits, arrivals = self.limits, self.arrivals
         full = len(self._connections) + arrivals.total >= limits.max_connections
-        if full or (limits.max_per_peer and self._per_peer[peer] + arrivals.from_peer[peer] >= limits.max_per_peer):
+        crowded = limits.max_per_peer and self._per_peer[peer] + arrivals.from_peer[peer] >= limits.max_per_peer
+        if full or crowded or not self.machine.welcomes(peer, self._loop.time()):
             self.counters["connections_refused"] += 1
             return False
         return True

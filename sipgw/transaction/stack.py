@@ -72,6 +72,10 @@ class Stack:
             fields = {"source": str(flow), "reason": error.reason, "malformed": self.counters["malformed"]}
             self.layer.out.append(Log("warning", f"malformed message, {what.replace('_', ' ')}", fields))
 
+    def welcomes(self, host: str, now: float) -> bool:
+        """Whether a connection from this address is to be taken."""
+        return True
+
     def connected(self, flow: Flow) -> None:
         """A connection is up."""
         self.layer.flows[flow.cid] = flow

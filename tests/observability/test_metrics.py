@@ -62,7 +62,8 @@ def readings(**changes: Any) -> Readings:
         addresses={ENDPOINT},
         pools={POOL.fqdn},
         endpoints={True: 1, False: 2},
-        sizes={"server_transactions": 8, "client_transactions": 9, "timers": 10, "bindings": 11, "connections": 12},
+        sizes={"server_transactions": 8, "client_transactions": 9, "timers": 10, "bindings": 11, "connections": 12}
+        | {"banned": 13},
         queues={"store": 1, "register": 2, "names": 3},
         limits={"transactions": 100, "registrations": 200, "connections": 300},
         overloaded=True,
@@ -120,6 +121,7 @@ def test_values() -> None:
     assert found['sipgw_lockouts_total{of="account"}'] == 2
     assert found["sipgw_challenges_total"] == 5
     assert found["sipgw_registrations"] == 11
+    assert found["sipgw_banned_sources"] == 13
     assert found["sipgw_overloaded"] == 1
     assert found['sipgw_endpoints{declared="false"}'] == 2
     assert found[f'sipgw_pool_server_up{{pool="{POOL.fqdn}",role="standby",server="tcp:10.1.0.5:5041"}}'] == 0

@@ -35,6 +35,9 @@ class Probe:
         self.events.put_nowait(("broken", flow))
         return []
 
+    def welcomes(self, host: str, now: float) -> bool:
+        return True
+
     def connected(self, flow: Flow) -> None:
         self.events.put_nowait(("connected", flow))
         self.open.add(flow.cid)

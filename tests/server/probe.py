@@ -21,11 +21,14 @@ class Event(NamedTuple):
 
 
 class Probe:
-    """Events are "received" (data), "connected" and "lost" (flow, reason), "failed" (key, reason)."""
+    """Events are "received" (data), "connected" and "lost" (flow, reason), "failed" (key, reason). `overloaded` is what
+    it was told of that, one after the other; connections from `banned` addresses are not to be taken."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.open: set[int] = set()
+        self.banned: set[str] = set()
+        self.overloaded: list[bool] = []
         self.none_open = asyncio.Event()
         self.none_open.set()
 
@@ -35,6 +38,9 @@ class Probe:
 
     def receive_broken(self, error: MalformedMessage, flow: Flow, now: float) -> list[Output]:
         return []
+
+    def welcomes(self, host: str, now: float) -> bool:
+        return host not in self.banned
 
     def connected(self, flow: Flow) -> None:
         self.events.put_nowait(Event("connected", flow))
@@ -53,7 +59,7 @@ class Probe:
         return []
 
     def set_overloaded(self, overloaded: bool, now: float) -> None:
-        """Not of interest."""
+        self.overloaded.append(overloaded)
 
     def resolved(self, *_: Any) -> list[Output]:
         return []

@@ -172,6 +172,22 @@ class RegistrationPage(Shape):
     total: int
 
 
+class BanBody(Shape):
+    """An address that is not heard `until` then: what comes over connections, or by datagrams, which are told apart as
+    anybody can send these in its name."""
+
+    source: str
+    by: Literal["connections", "datagrams"]
+    until: float
+
+
+class BanList(Shape):
+    """The latest 200; `total` counts all."""
+
+    bans: list[BanBody]
+    total: int
+
+
 class ExplainBody(Shape):
     """A request to think through. `from` is who sends it, by default somebody of the first domain."""
 

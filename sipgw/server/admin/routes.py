@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from sipgw.config.problems import describe
 from sipgw.server.admin import (
+    bans,
     call_models,
     calls,
     endpoints,
@@ -105,6 +106,14 @@ OPERATIONS = (
         {200: models.RegistrationPage},
         ("store",),
         query=models.RegistrationsQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/v1/bans",
+        "listBans",
+        "Addresses that are not heard for now, as they have sent far too much",
+        bans.list_bans,
+        {200: models.BanList},
     ),
     Operation(
         "GET",

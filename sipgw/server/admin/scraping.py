@@ -68,7 +68,8 @@ def _certificates(gateway: "GatewayApp") -> list[CertificateReading]:
 def readings_of(gateway: "GatewayApp", certificates: list[CertificateReading]) -> Readings:
     """All that is to be shown of a gateway, as it is now."""
     engine, shell, config, registry = gateway.engine, gateway.shell, gateway.config, gateway.registry
-    sizes = {**asdict(engine.sizes()), "connections": shell.connection_count}
+    banned = len(engine.admission.bans(asyncio.get_running_loop().time()))
+    sizes = {**asdict(engine.sizes()), "connections": shell.connection_count, "banned": banned}
     pools = pools_now(gateway)
     endpoints = registry.endpoints()
     declared = sum(one.declared for one in endpoints)

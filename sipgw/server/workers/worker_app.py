@@ -152,7 +152,8 @@ class WorkerApp(GatewayApp):
     def share(self) -> Share:
         """What this worker has counted."""
         engine, shell = self.engine, self.shell
-        sizes = {**asdict(engine.sizes()), "connections": shell.connection_count}
+        banned = len(engine.admission.bans(asyncio.get_running_loop().time()))
+        sizes = {**asdict(engine.sizes()), "connections": shell.connection_count, "banned": banned}
         return counted(engine.meter, engine.layer.responses)._replace(
             core_events=dict(engine.counters),
             shell_events=dict(shell.counters),
