@@ -99,6 +99,7 @@ class Engine(Stack):
             settings.max_headers,
             settings.max_body,
         )
+        self.layer.redials = True
         self._random = random
         self._quiet_until = 0.0
         self._tokens = FlowTokens(settings.secret)

@@ -140,6 +140,15 @@ class Close:
 
 
 @dataclass(slots=True)
+class Redial:
+    """Open another connection for what is sent to a hop next, unless something has come over the present one after
+    `since`. That stays open for what is under way; `engine.superseded` is told of it."""
+
+    hop: Hop
+    since: float
+
+
+@dataclass(slots=True)
 class Log:
     """Something an operator would want to read. `level` is a name known to logging; `fields` are plain values."""
 
@@ -156,4 +165,4 @@ class Notice:
     fields: dict[str, Any]
 
 
-Output = Send | Resolve | Persist | HandOver | Close | Log | Notice
+Output = Send | Resolve | Persist | HandOver | Close | Redial | Log | Notice

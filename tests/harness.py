@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from sipgw.engine import Engine, EngineSettings
-from sipgw.events import UNTRUSTED, Close, Flow, Hop, Listener, Log, Output, Persist, Resolve, Send
+from sipgw.events import UNTRUSTED, Close, Flow, Hop, Listener, Log, Output, Persist, Redial, Resolve, Send
 from sipgw.message import Message, Request, Response, parse_message
 from sipgw.message.build import new_request, response_to
 from sipgw.message.values import bracketed, parse_name_addr
@@ -57,12 +57,10 @@ def make_registry(pools: Sequence[Pool], endpoints: Sequence[Endpoint]) -> Regis
 
 def make_listeners() -> list[Listener]:
     """UDP, TCP and TLS on IPv4 and on IPv6."""
-    listeners = []
-    for host in (GATEWAY, GATEWAY6):
-        for transport, port in (("UDP", 5060), ("TCP", 5060), ("TLS", 5061)):
-            sent_by = f"{FQDN}:{port}" if transport == "TLS" else f"{bracketed(host)}:{port}"
-            listeners.append(Listener(transport, host, port, sent_by))
-    return listeners
+    ports = ("UDP", 5060), ("TCP", 5060), ("TLS", 5061)
+    places = [(host, *one) for host in (GATEWAY, GATEWAY6) for one in ports]
+    named = [(*place, FQDN if place[1] == "TLS" else bracketed(place[0])) for place in places]
+    return [Listener(transport, host, port, f"{name}:{port}") for host, transport, port, name in named]
 
 
 def make_engine(
@@ -133,6 +131,7 @@ class Party:
     instance: str = ""
     listens: bool = False
     names: tuple[str, ...] = ()
+    heard: float = 0.0
     _serial: int = 0
 
     # the ladder
@@ -143,6 +142,7 @@ class Party:
             self.sent[message.call_id] = message
         data = message if isinstance(message, bytes) else message.encode()
         assert self.flow is not None, f"{self.name} has no way to the gateway"
+        self.heard = self.world.now
         self.world.perform(self.world.engine.receive(data, self.flow, self.world.now))
         return self
 
@@ -217,13 +217,8 @@ class Party:
 
     def cancel(self, invite: Request) -> Request:
         """§9.1: the CANCEL of an INVITE that this party sent."""
-        lines = [
-            f"Via: {invite.first('via')}",
-            "Max-Forwards: 70",
-            f"From: {invite.first('from')}",
-            f"To: {invite.first('to')}",
-        ]
-        lines += [f"Call-ID: {invite.call_id}", f"CSeq: {invite.cseq.number} CANCEL"]
+        lines = [f"Via: {invite.first('via')}", f"From: {invite.first('from')}", f"To: {invite.first('to')}"]
+        lines += [f"Call-ID: {invite.call_id}", f"CSeq: {invite.cseq.number} CANCEL", "Max-Forwards: 70"]
         return new_request("CANCEL", invite.uri, lines)
 
     def ack_failure(self, response: Response) -> Request:
@@ -258,8 +253,8 @@ class Party:
 
     def break_connection(self, reason: str = "connection reset") -> None:
         assert self.flow is not None
-        self.world.disconnect(self.flow, reason)
-        self.flow = None
+        flow, self.flow = self.flow, None
+        self.world.disconnect(flow, reason)
 
     def connect(self, port: int = 0) -> None:
         """Open a (new) connection to the gateway."""
@@ -353,6 +348,8 @@ class World:
             elif isinstance(output, Persist):
                 self.persisted.append(output)
                 self._store(output)
+            elif isinstance(output, Redial):
+                self._redial(output)
             elif isinstance(output, Resolve):
                 if output.question.type != "AAAA":
                     self.resolved.append(output.question.name)
@@ -405,15 +402,19 @@ class World:
             if opened_for == hop:
                 return connected
         party = self._at(hop)
-        if party is None or not party.listens or party.state == REFUSING:
-            self._refuse(send, "connection refused")
-            return None
-        if party.state == DISTRUSTED:
-            self._refuse(send, f"{UNTRUSTED}: self-signed certificate")
+        if party is None or not party.listens or party.state in (REFUSING, DISTRUSTED):
+            distrusted = party is not None and party.state == DISTRUSTED
+            self._refuse(send, f"{UNTRUSTED}: self-signed certificate" if distrusted else "connection refused")
             return None
         if party.state == UP:
             party.flow = self.open(party, hop.transport, hop.port, inbound=False, hop=hop)
         return party
+
+    def _redial(self, output: Redial) -> None:
+        for flow, party, opened_for in list(self._flows.values()):
+            if opened_for == output.hop and party.heard < output.since:
+                self._flows[flow.cid] = (flow, party, None)
+                self.engine.superseded(flow, output.hop)
 
     def _at(self, to: Flow | Hop) -> Party | None:
         address = (to.transport, to.host, to.port)
@@ -457,8 +458,7 @@ class World:
         assert sizes.connections == len(self._flows)
         assert self.engine.next_deadline() is None
         assert self.engine.layer._by_peer == {}
-        assert self.engine.proxy._waiting_count == 0
-        assert sizes.parked == 0
+        assert (sizes.parked, sizes.waiting) == (0, 0)
 
 
 def sipe_message(number: str) -> Request:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sipgw.core.health import PROBE, Health
 from sipgw.core.pool_servers import PoolServers
-from sipgw.events import OURS, Hop
+from sipgw.events import OURS, Hop, Redial
 from sipgw.message.build import new_request
 from sipgw.message.message import Request, Response
 from sipgw.message.values import host_port
@@ -25,6 +25,11 @@ class Asking(NamedTuple):
     fqdn: str
     sent_by: Callable[[Hop], str]
     patience: float
+
+
+class _Asked(NamedTuple):
+    hop: Hop
+    at: float
 
 
 class Prober:
@@ -47,7 +52,7 @@ class Prober:
         self._random = random
         self._next: Queue | None = None
         self._turn = 0
-        self._asked: dict[Hop, ClientTransaction] = {}
+        self._asked: dict[ClientTransaction, _Asked] = {}
 
     def start(self, now: float) -> None:
         """Begin with a round at once; without an interval there is only that one, which locates the pools."""
@@ -80,7 +85,8 @@ class Prober:
 
     def _ask_all(self, hops: list[Hop], now: float) -> None:
         turn = self._turn % (len(hops) or 1)
-        wanted = [hop for hop in [*hops[turn:], *hops[:turn]] if hop not in self._asked]
+        waited_for = {asked.hop for asked in self._asked.values()}
+        wanted = [hop for hop in [*hops[turn:], *hops[:turn]] if hop not in waited_for]
         room = MAX_UNDER_WAY - len(self._asked)
         for hop in wanted[:room]:
             self._ask(hop, now)
@@ -91,7 +97,8 @@ class Prober:
     def _ask(self, hop: Hop, now: float) -> None:
         branch, sent_by = self._layer.new_branch(), self._sent_by(hop)
         request = self._options(hop, branch, sent_by)
-        self._asked[hop] = self._layer.send_request(self, request, branch, hop, now, self._patience, sent_by=sent_by)
+        asked = self._layer.send_request(self, request, branch, hop, now, self._patience, sent_by=sent_by)
+        self._asked[asked] = _Asked(hop, now)
 
     def _options(self, hop: Hop, branch: str, sent_by: str) -> Request:
         uri = f"sip:{host_port(hop.host, hop.port)};transport={hop.transport.lower()}"
@@ -111,22 +118,22 @@ class Prober:
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if response.status < 200:
             return
-        hop = self._done(transaction)
-        if hop is None:
+        asked = self._asked.pop(transaction, None)
+        if asked is None:
             return
+        hop = asked.hop
         if response.status == 503:
             self._health.failed(hop, "503 to OPTIONS", now, retry_after(response), by=PROBE)
         else:
             self._health.succeeded(hop, now, by=PROBE)
 
     def on_failure(self, transaction: ClientTransaction, reason: str, now: float) -> None:
-        hop = self._done(transaction)
-        if hop is not None and not reason.startswith(OURS):
-            self._health.failed(hop, reason, now, certain=reason != "timeout", by=PROBE)
-
-    def _done(self, transaction: ClientTransaction) -> Hop | None:
-        hop = transaction.to
-        return hop if isinstance(hop, Hop) and self._asked.pop(hop, None) is not None else None
+        asked = self._asked.pop(transaction, None)
+        if asked is None or reason.startswith(OURS):
+            return
+        self._health.failed(asked.hop, reason, now, certain=reason != "timeout", by=PROBE)
+        if reason == "timeout" and asked.hop.reliable:  # the connection may be dead rather than the server
+            self._layer.out.append(Redial(asked.hop, asked.at))
 
 
 def retry_after(response: Response) -> float:

@@ -26,7 +26,7 @@ from sipgw.core.response_context import ResponseContext
 from sipgw.core.route import Route, Target
 from sipgw.core.routing import Router
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import OURS, Flow, Hop, Listener, Log
+from sipgw.events import OURS, Flow, Hop, Listener, Log, Redial
 from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -379,8 +379,19 @@ class Proxy:
         serves = branch.target.pool or branch.target.member_of
         if serves is not None and isinstance(hop, Hop) and not reason.startswith(OURS):
             self.health.failed(hop, reason, now, certain=reason != "timeout", by=branch.told_by)
+        if reason == "timeout" and branch.sent and isinstance(hop, Hop) and hop.reliable:
+            self.layer.out.append(Redial(hop, branch.sent))  # the connection may be dead rather than the server
         fields = {"hop": str(hop), "reason": reason, "call_id": call_id}
         self.layer.out.append(Log("warning", "next hop failed", fields))
+
+    def dial_instead(self, transaction: ClientTransaction, branch: Branch, reason: str) -> bool:
+        """Whether a call was lost with a connection that its server had opened: then the server is dialled before
+        anything is held against it. A connection that failed is no way to the server any longer (RFC 5923 §8)."""
+        to = transaction.to
+        if not isinstance(to, Flow) or to.listener is None or not to.cid or not isinstance(branch.hop, Hop):
+            return False
+        self.aliases.lost(to.cid)
+        return bool(branch.sent) and reason != "timeout"
 
     def may_challenge(self, branch: Branch, now: float) -> bool:
         """Whether a challenge that came from a branch may go to the caller."""

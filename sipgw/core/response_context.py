@@ -189,6 +189,9 @@ class ResponseContext:
         if branch is None:
             return
         branch.stop()
+        if self._proxy.dial_instead(transaction, branch, reason):
+            self._retry(branch, now)
+            return
         self._proxy.note_unreachable(branch, reason, "" if self._final else self._request.call_id, now)
         if self._groups and not self._cancelled and not branch.rang_out and branch.next_hop(reason):
             self._retry(branch, now)

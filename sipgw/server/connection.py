@@ -33,8 +33,8 @@ class Host(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """`flow` is set once connected; `hop` is what it was opened for, None when it was accepted, and `pooled_as` what it
-    is found by for the next message to that hop."""
+    """`flow` is set once connected; `hop` is what it was opened for, None when it was accepted or another one has taken
+    its place, and `pooled_as` what it is found by for the next message to that hop."""
 
     def __init__(
         self,

@@ -64,6 +64,9 @@ class Door(Protocol):
 
     arrivals: Arrivals
 
+    @property
+    def patience(self) -> float: ...
+
     def has_room(self, peer: str) -> bool: ...
 
     def incoming(self, listener: Listener) -> Connection: ...
@@ -74,13 +77,12 @@ class Door(Protocol):
 
 
 class SecureListener:
-    """One listening socket. `patience` is how many seconds a handshake may take."""
+    """One listening socket."""
 
-    def __init__(self, sock: socket.socket, listener: Listener, door: Door, patience: float) -> None:
+    def __init__(self, sock: socket.socket, listener: Listener, door: Door) -> None:
         self._sock = sock
         self._listener = listener
         self._door = door
-        self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._accepting = self._loop.create_task(self._accept())
         self._accepting.add_done_callback(lambda _: sock.close())  # not before the loop has let go of it
@@ -111,14 +113,14 @@ class SecureListener:
         self._door.arrivals.begin(peer, self._loop.create_task(self._shake_hands(sock, peer)))
 
     async def _shake_hands(self, sock: socket.socket, peer: str) -> None:
-        reason = ""
+        reason, patience = "", self._door.patience
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(patience):
                 await self._loop.connect_accepted_socket(
                     lambda: self._door.incoming(self._listener), sock, ssl=self._door.server_context()
                 )
         except TimeoutError:
-            reason = f"no handshake within {self._patience:g} s"
+            reason = f"no handshake within {patience:g} s"
         except OSError as error:
             reason = reason_of(error)
         if reason:

@@ -11,7 +11,7 @@ from sipgw.core.location import ROW
 from sipgw.core.registrar import RegistrarSettings
 from sipgw.engine import EngineSettings
 from sipgw.locating import Reach
-from sipgw.server.shell import ShellLimits
+from sipgw.server.limits import ShellLimits
 from sipgw.server.tls import tls_settings
 from sipgw.transaction.timers import TimerValues
 

@@ -5,12 +5,27 @@ import os
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from sipgw.events import Close, Flow, HandOver, Hop, Listener, Log, Notice, Output, Persist, Resolve, Send, SendKey
+from sipgw.events import (
+    Close,
+    Flow,
+    HandOver,
+    Hop,
+    Listener,
+    Log,
+    Notice,
+    Output,
+    Persist,
+    Redial,
+    Resolve,
+    Send,
+    SendKey,
+)
+from sipgw.locating import Answer
+from sipgw.locating.records import SERVER_FAILURE
 from sipgw.message.errors import MalformedMessage
 from sipgw.server.connection import Connection, Prove
 from sipgw.server.connector import Connector, Key
@@ -18,6 +33,7 @@ from sipgw.server.datagram import DatagramSocket, Put
 from sipgw.server.ears import Ears
 from sipgw.server.handshake import Arrivals, SecureListener
 from sipgw.server.interfaces import Machine, Peers, Persister, Tap
+from sipgw.server.limits import ShellLimits
 from sipgw.server.pace import Pace
 from sipgw.server.tls import TlsContexts
 from sipgw.transport import stun
@@ -28,20 +44,6 @@ if TYPE_CHECKING:
 SWEEP_EVERY: Final = 10.0  # seconds between looks for idle and half-open connections
 HANDSHAKE: Final = 4  # times the time to connect that a client has for a TLS handshake: it comes from further away
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1  # seconds between looks at the timers
-
-
-@dataclass(frozen=True)
-class ShellLimits:
-    """Bytes, counts and seconds. `max_per_peer` 0 is no limit."""
-
-    max_head: int = 16_384
-    max_body: int = 262_144
-    max_connections: int = 10_000
-    max_per_peer: int = 0
-    idle: float = 3600.0
-    connect_timeout: float = 3.0
-    max_delay: float = 0.1
-    gather: float = 0.001
 
 
 class Shell:
@@ -88,7 +90,9 @@ class Shell:
         self._next_cid = first_cid if first_cid is not None else int.from_bytes(os.urandom(4)) << 32
         self.peers: Peers | None = None
         self._wrap: Callable[[Listener, Put], Put] | None = None
-        self._connector = Connector(self._outgoing, self.send_failed, self._flush, tls, self.limits.connect_timeout)
+        self._connector = Connector(
+            self._outgoing, self.send_failed, self._flush, tls, lambda: self.limits.connect_timeout
+        )
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
         self._pace = Pace()
@@ -137,8 +141,7 @@ class Shell:
 
     async def _serve(self, ear: Ears) -> None:
         if ear.listener.transport == "TLS":
-            patience = self.limits.connect_timeout * HANDSHAKE
-            self._servers[ear.listener] = SecureListener(ear.sock, ear.listener, self, patience)
+            self._servers[ear.listener] = SecureListener(ear.sock, ear.listener, self)
         else:
             server = await self._loop.create_server(lambda: self.incoming(ear.listener), sock=ear.sock)
             self._servers[ear.listener] = server
@@ -146,6 +149,11 @@ class Shell:
     def use_tls(self, tls: TlsContexts) -> None:
         """Go by other certificates and authorities from now on. Connections that are open go on."""
         self._connector.tls = tls
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a client has for a TLS handshake."""
+        return self.limits.connect_timeout * HANDSHAKE
 
     def server_context(self) -> ssl.SSLContext:
         assert self._connector.tls is not None, "a TLS listener needs Shell(tls=...)"
@@ -366,6 +374,11 @@ class Shell:
             connection = self._connections.get(output.cid)
             if connection is not None:
                 connection.close(output.reason)
+        elif isinstance(output, Redial):
+            silent = self._connector.redial(output.hop, output.since)
+            if silent is not None:
+                self.counters["connections_superseded"] += 1
+                self.machine.superseded(silent.flow, output.hop)
 
     def _store(self, persist: Persist) -> None:
         def done(error: str | None) -> None:  # called from the store's thread
@@ -382,11 +395,13 @@ class Shell:
         self.batch_done()
 
     async def _resolve(self, wanted: Resolve) -> None:
-        resolver = self._resolver
-        if resolver is None:  # only when it is needed: it reads files, and many a gateway has no name to ask for
-            module = await asyncio.to_thread(import_module, "sipgw.server.resolver")
-            resolver = self._resolver = module.Resolver()
-        answer = await resolver.ask(wanted.question)
+        try:
+            if self._resolver is None:  # only when it is needed: it reads files, and many a gateway asks for no name
+                module = await asyncio.to_thread(import_module, "sipgw.server.resolver")
+                self._resolver = module.Resolver()
+            answer = await self._resolver.ask(wanted.question)
+        except Exception as error:  # requests wait for it, whatever has happened
+            answer = Answer(wanted.question, failure=SERVER_FAILURE, detail=f"{type(error).__name__}: {error}")
         self.perform(self.machine.resolved(answer, self._loop.time()))
         self.batch_done()
 

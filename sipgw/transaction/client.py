@@ -135,6 +135,10 @@ class ClientTransaction(Deadlines):
     def transport_failed(self, reason: str, now: float) -> None:
         self._event(TRANSPORT_ERROR, reason, now)
 
+    def send_anew(self) -> None:
+        """The same once more: it was lost on its way."""
+        self._send(self._data)
+
     def cancel(self, now: float, reasons: tuple[str, ...] = ()) -> None:
         """Ask for the end of a pending INVITE: at once, or when the first provisional shows that it arrived (§9.1).
 

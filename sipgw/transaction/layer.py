@@ -50,6 +50,8 @@ class TransactionLayer:
     message before it is encoded, to sign it where its receiver wants that; `hears` is asked about every message
     received, and what it turns down is as if it had never come. `responses` counts those that were sent, by status.
     `branch_prefix` starts the branches of requests; `elsewhere` is offered responses that no transaction is for.
+    `newest` is the id of the connection that was opened last. With `redials` a request that was lost with a connection
+    older than itself is sent once more, over a new one.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class TransactionLayer:
         self.overload_headers = overload_headers
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[str, ClientTransaction] = {}
-        self._by_peer: dict[Hop | int, dict[ClientTransaction, None]] = {}
+        self._by_peer: dict[Hop | int, dict[ClientTransaction, int]] = {}
+        self.newest = 0
+        self.redials = False
         self.admits: Callable[[Request, Flow, float], bool] | None = None
         self.inside: Callable[[Request], bool] | None = None
         self._unmerged: set[tuple[str, ...]] = set()
@@ -228,7 +232,7 @@ class TransactionLayer:
     ) -> ClientTransaction:
         self._clients[transaction.key] = transaction
         if transaction.to.reliable:
-            self._by_peer.setdefault(peer_key(transaction.to), {})[transaction] = None
+            self._by_peer.setdefault(peer_key(transaction.to), {})[transaction] = self.newest
         transaction.start(now, give_up_after)
         return transaction
 
@@ -272,6 +276,28 @@ class TransactionLayer:
         """A connection went away: what waits for an answer from it will not get one (§17.1.4)."""
         for transaction in list(self._by_peer.get(peer, ())):
             transaction.transport_failed(reason, now)
+
+    def hop_lost(self, hop: Hop, cid: int, reason: str, now: float) -> None:
+        """The connection to a hop went away. One that was there before a request may have been forgotten by the other
+        side long ago, which that learns with the request: this says nothing of a new one. The request is the same, by
+        its branch, so whoever has taken it already knows it again (§17.2.3)."""
+        waiting = self._by_peer.get(hop, {})
+        for transaction, newest in list(waiting.items()):
+            if self.redials and cid <= newest and transaction.state in (CALLING, TRYING):
+                waiting[transaction] = 0  # once
+                self.counters["redialled"] += 1
+                transaction.send_anew()
+            else:
+                transaction.transport_failed(reason, now)
+
+    def superseded(self, hop: Hop, flow: Flow) -> None:
+        """What is sent to a hop goes over another connection from now on. What waits for answers over the one that it
+        had stays with that, and so do its CANCEL and ACK."""
+        waiting = self._by_peer.pop(hop, {})
+        for transaction in waiting:
+            transaction.to = flow
+        if waiting:
+            self._by_peer[flow.cid] = {**self._by_peer.get(flow.cid, {}), **waiting}
 
     def settled(self, transaction: ClientTransaction) -> None:
         """A final response has come or none will: losing the connection does not matter any more."""

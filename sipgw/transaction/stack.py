@@ -79,14 +79,19 @@ class Stack:
     def connected(self, flow: Flow) -> None:
         """A connection is up."""
         self.layer.flows[flow.cid] = flow
+        self.layer.newest = flow.cid
 
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
         """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
         self.layer.flows.pop(flow.cid, None)
         self.layer.peer_lost(flow.cid, reason, now)
         if hop is not None:
-            self.layer.peer_lost(hop, reason, now)
+            self.layer.hop_lost(hop, flow.cid, reason, now)
         return self.outputs()
+
+    def superseded(self, flow: Flow, hop: Hop) -> None:
+        """A connection is kept for what is under way over it, and not used for what is sent to the hop from now on."""
+        self.layer.superseded(hop, flow)
 
     def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]:
         """A Send with this key could not be performed."""

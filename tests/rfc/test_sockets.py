@@ -50,6 +50,9 @@ class Probe:
             self.none_open.set()
         return []
 
+    def superseded(self, flow: Flow, hop: Hop) -> None:
+        """Not of interest."""
+
     def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]:
         self.events.put_nowait(("failed", key))
         return []

@@ -11,6 +11,7 @@ from sipgw.registry import Server
 from tests.harness import (
     CONTACT_OBJECT,
     DOMAIN,
+    REFUSING,
     Dialog,
     MakeWorld,
     Party,
@@ -126,6 +127,7 @@ def test_the_connection_breaks_while_an_answer_is_due(world: World) -> None:
     caller, _ = talk(world, bob, pool)
     bob >> caller.request("INFO")
     pool << "INFO"
+    pool.state = REFUSING
     pool.break_connection()
     assert diagnostics_of(bob << 481)[0] == 1004
 

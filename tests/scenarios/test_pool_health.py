@@ -120,6 +120,7 @@ def test_a_broken_connection_counts_once_however_many_calls_it_breaks(world: Wor
     for _ in range(3):
         calls_pool(alice)
         first << "INVITE"
+    first.state = REFUSING
     first.break_connection()
     for invite in [second << "INVITE" for _ in range(3)]:
         refuses(second, invite, 486)

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from sipgw.events import Flow, Hop, Output, Send, SendKey
+from sipgw.locating import Answer
 from sipgw.message.errors import MalformedMessage
 from sipgw.server.ears import bind
-from sipgw.server.shell import Shell, ShellLimits
+from sipgw.server.limits import ShellLimits
+from sipgw.server.shell import Shell
 from sipgw.server.tls import TlsContexts
 
 WITHIN = 10.0  # seconds for anything to happen that has to
@@ -21,14 +23,16 @@ class Event(NamedTuple):
 
 
 class Probe:
-    """Events are "received" (data), "connected" and "lost" (flow, reason), "failed" (key, reason). `overloaded` is what
-    it was told of that, one after the other; connections from `banned` addresses are not to be taken."""
+    """Events are "received" (data), "connected", "superseded" and "lost" (flow, reason), "failed" (key, reason),
+    "resolved" (answer). `hops` are what the connections that were lost had been opened for. `overloaded` is what it was
+    told of that, one after the other; connections from `banned` addresses are not to be taken."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.open: set[int] = set()
         self.banned: set[str] = set()
         self.overloaded: list[bool] = []
+        self.hops: list[Hop | None] = []
         self.none_open = asyncio.Event()
         self.none_open.set()
 
@@ -50,9 +54,13 @@ class Probe:
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
         self.events.put_nowait(Event("lost", flow, reason))
         self.open.remove(flow.cid)
+        self.hops.append(hop)
         if not self.open:
             self.none_open.set()
         return []
+
+    def superseded(self, flow: Flow, hop: Hop) -> None:
+        self.events.put_nowait(Event("superseded", flow))
 
     def send_failed(self, key: SendKey, reason: str, now: float) -> list[Output]:
         self.events.put_nowait(Event("failed", key, reason))
@@ -61,7 +69,8 @@ class Probe:
     def set_overloaded(self, overloaded: bool, now: float) -> None:
         self.overloaded.append(overloaded)
 
-    def resolved(self, *_: Any) -> list[Output]:
+    def resolved(self, answer: Answer, now: float) -> list[Output]:
+        self.events.put_nowait(Event("resolved", answer))
         return []
 
     def persisted(self, key: int, error: str | None, now: float) -> list[Output]:

@@ -7,8 +7,9 @@ import pytest
 
 from sipgw.events import Flow, Output, Send
 from sipgw.server.ears import bind
+from sipgw.server.limits import ShellLimits
 from sipgw.server.pace import ENOUGH, WINDOW, Pace
-from sipgw.server.shell import Shell, ShellLimits
+from sipgw.server.shell import Shell
 from tests.server.probe import WITHIN, Probe
 
 LONGEST = 0.001

@@ -15,7 +15,7 @@ from sipgw.config import TlsFiles
 from sipgw.events import Hop
 from sipgw.server import connector
 from sipgw.server.handshake import TELL_EVERY, Arrivals
-from sipgw.server.shell import ShellLimits
+from sipgw.server.limits import ShellLimits
 from sipgw.server.tls import TlsContexts, TlsSettings
 from tests.ports import free_port
 from tests.server.certificates import issue

@@ -50,7 +50,8 @@ def _is_untagged_to(line: str) -> bool:
 
 class Scripted:
     """A server that does to every request what its script says. `deaf` makes it stop reading, connections stay open;
-    `heard` are the methods of the requests that it has read."""
+    `heard` are the methods of the requests that it has read. What comes over one of the `forgotten` connections, which
+    its machine knows nothing of any more, is answered by a reset, or is lost as in a firewall if `lost`."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -58,10 +59,22 @@ class Scripted:
         self.heard: list[str] = []
         self.port = 0
         self.connections: set[asyncio.StreamWriter] = set()
+        self.forgotten: set[asyncio.StreamWriter] = set()
+        self.lost = False
+        self.listening: asyncio.Server
 
     @property
     def address(self) -> str:
         return f"tcp:127.0.0.1:{self.port}"
+
+    def forget(self, lost: bool) -> None:
+        """All connections that there are; new ones are like any."""
+        self.forgotten, self.lost = set(self.connections), lost
+
+    def vanish(self) -> None:
+        """Its machine is gone: nobody reads what comes over its connections, nobody listens at its port."""
+        self.deaf = True
+        self.listening.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections.add(writer)
@@ -70,8 +83,10 @@ class Scripted:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lstrip("\r\n").split("\r\n")
                 length = next(line for line in head if line.lower().startswith("content-length:"))
                 await reader.readexactly(int(length.partition(":")[2]))
-                if not self.deaf:
-                    exchange = Exchange(head, writer)
+                exchange = Exchange(head, writer)
+                if writer in self.forgotten and not self.lost:
+                    exchange.reset()
+                elif writer not in self.forgotten and not self.deaf:
                     self.heard.append(exchange.method)
                     self.script(exchange)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -85,7 +100,7 @@ class Scripted:
 async def scripted(script: Script, port: int = 0) -> AsyncIterator[Scripted]:
     """Listen on a free port, or on this one."""
     made = Scripted(script)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", port)
+    server = made.listening = await asyncio.start_server(made.serve, "127.0.0.1", port)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
@@ -139,10 +154,11 @@ async def refusing() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def unreachable() -> AsyncIterator[str]:
+async def unreachable(port: int = 0) -> AsyncIterator[str]:
     """Connections are neither accepted nor refused, as with a host that is switched off: the queue is full."""
     with socket.socket() as sock, socket.socket() as first, socket.socket() as second:
-        sock.bind(("127.0.0.1", 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # its connections may still be there
+        sock.bind(("127.0.0.1", port))
         sock.listen(0)
         for filling in (first, second):
             filling.setblocking(False)

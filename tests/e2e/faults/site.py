@@ -14,6 +14,7 @@ from sipgw.registry import Server
 from sipgw.server.chat_client import ClientError, GroupChatClient
 from sipgw.server.pool_app import PoolApp
 from tests.e2e.programs import Program
+from tests.e2e.raw_client import RawClient
 
 FIRST_RESPONSE, CONNECT = 0.5, 0.3  # seconds, much shorter than they would be
 SLACK = 1.0  # seconds beyond what the timers say: this machine may be busy
@@ -101,6 +102,17 @@ async def visit(port: int, contact_object: str = PAIR) -> Visit:
 def note(fault: str, who: str, seconds: float, what: str) -> None:
     """A figure for docs/pool-faults.md, shown by `pytest -rP`."""
     print(f"measured | {fault} | {who} | {seconds:.2f} s | {what}")
+
+
+@asynccontextmanager
+async def caller(port: int) -> AsyncIterator[RawClient]:
+    client = RawClient("alice@contoso.com")
+    await client.connect(port)
+    try:
+        assert (await client.register())[0] == 200
+        yield client
+    finally:
+        await client.close()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.e2e.faults.scripted import Scripted, scripted, takes_calls
@@ -13,6 +12,7 @@ from tests.e2e.faults.site import (
     GONE,
     PAIR,
     SLACK,
+    caller,
     emulated_pool,
     note,
     pool,
@@ -30,17 +30,6 @@ __all__ = ["sipe_driver", "start_client"]
 
 PROBED = "interval = 0.3\nrise = 1\nfall = 2"
 NOTICED = 2 * (0.3 * 1.15 + FIRST_RESPONSE)  # seconds until two OPTIONS have not been answered
-
-
-@asynccontextmanager
-async def caller(port: int) -> AsyncIterator[RawClient]:
-    client = RawClient("alice@contoso.com")
-    await client.connect(port)
-    try:
-        assert (await client.register())[0] == 200
-        yield client
-    finally:
-        await client.close()
 
 
 async def two_processes(stack: AsyncExitStack, folder: Path, health: str) -> tuple[list[Program], Program, int]:

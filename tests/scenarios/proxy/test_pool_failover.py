@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from sipgw.message import Request
-from tests.harness import CONTACT_OBJECT, REFUSING, MakeWorld, Party, World, diagnostics_of, reply
+from tests.harness import CONTACT_OBJECT, REFUSING, UP, MakeWorld, Party, World, diagnostics_of, reply
 from tests.scenarios.proxy.ladder import (
     FORGOTTEN,
     TIMER_B,
@@ -240,11 +240,13 @@ def test_a_broken_connection_moves_every_call_that_waits_on_it_and_no_other(make
     calls_pool(alice)
     calls_pool(dora)
     assert [first << "INVITE", first << "INVITE"]
+    first.state = REFUSING
     first.break_connection()
     moved = [second << "INVITE", second << "INVITE"]
     for caller, at_second in zip((alice, dora), moved, strict=True):
         takes(caller, second, at_second)
     all_quiet([alice, dora, second])
+    first.state = UP
     hangs_up(dialog, first)
 
 
