@@ -303,6 +303,26 @@ def test_a_pool_has_the_files_of_the_gateway_or_its_own(tmp_path: Path) -> None:
         assert problems(tmp_path, tls=tls, pool=[POOL | {lone: "b.pem"}]) == [text]
 
 
+@pytest.mark.parametrize(
+    ("listen", "server", "like"),
+    [
+        ("tcp:127.0.0.1:5060", "udp:10.0.0.1:5060", "udp:0.0.0.0:5060"),
+        ("tcp:127.0.0.1:5060", "udp:chat.contoso.com:5060", "udp:0.0.0.0:5060"),
+        ("udp:127.0.0.1:5060", "udp:[2001:db8::1]:5060", "udp:[::]:5060"),
+        ("udp:[::1]:5060", "udp:10.0.0.1:5060", "udp:0.0.0.0:5060"),
+        ("udp:[::1]:5060", "udp:chat.contoso.com:5060", ""),
+        ("udp:127.0.0.1:5060", "udp:10.0.0.1:5060", ""),
+    ],
+)
+def test_datagrams_need_an_address_to_leave_from(tmp_path: Path, listen: str, server: str, like: str) -> None:
+    tables = {"gateway": {"listen": [listen]}, "pool": [POOL | {"servers": ["tcp:10.0.0.1:5041", server]}]}
+    if not like:
+        config(tmp_path, **tables)
+        return
+    text = f'gateway.listen has no address to send to {server} from; add one like "{like}", or reach it by tcp or tls'
+    assert problems(tmp_path, **tables) == [f"pool[0].servers: {text}"]
+
+
 def test_admin_beyond_loopback_needs_a_token(tmp_path: Path) -> None:
     text = "is missing, and admin.listen on 0.0.0.0 needs it; name a file, or listen on 127.0.0.1"
     assert problems(tmp_path, admin={"listen": "0.0.0.0:8060"}) == [f"admin.token_file: {text}"]

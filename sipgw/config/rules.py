@@ -21,7 +21,7 @@ from sipgw.config.tables import (
     Tls,
     Trace,
 )
-from sipgw.config.values import is_loopback
+from sipgw.config.values import is_loopback, is_numeric
 
 Findings = Iterator[tuple[Location, str]]
 
@@ -156,6 +156,20 @@ def _needed(tables: Tables, keys: tuple[str, ...], by: str) -> Findings:
             yield ("tls", key), f"is missing, and {by} needs it; name a PEM file"
 
 
+def _datagrams_can_leave(tables: Tables) -> Findings:
+    """By UDP we send from where we listen, as that is where answers are sent to."""
+    families = {":" in address.host for address in tables.gateway.listen if address.transport == "UDP"}
+    if ("gateway", "listen") in tables.broken:
+        return
+    for at, pool in enumerate(tables.pools):
+        for server in pool.servers if pool is not None else ():
+            ipv6 = ":" in server.host
+            if server.transport == "UDP" and (ipv6 not in families if is_numeric(server.host) else not families):
+                one = "udp:[::]:5060" if ipv6 else "udp:0.0.0.0:5060"
+                advice = f'add one like "{one}", or reach it by tcp or tls'
+                yield ("pool", at, "servers"), f"gateway.listen has no address to send to {server} from; {advice}"
+
+
 def _pools_once(tables: Tables) -> Findings:
     named = ((("pool", at, "fqdn"), pool.fqdn) for at, pool in enumerate(tables.pools) if pool is not None)
     yield from _twice(named, "is a pool")
@@ -221,6 +235,7 @@ RULES: tuple[Callable[[Tables], Findings], ...] = (
     _tls_files,
     _pool_pairs,
     _names_can_be_proved,
+    _datagrams_can_leave,
     _keytab,
     _directory,
     _network_is_trusted,

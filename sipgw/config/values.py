@@ -47,6 +47,15 @@ class ListenAddress(NamedTuple):
         return f"{self.transport.lower()}:{bracketed(self.host)}:{self.port}"
 
 
+def is_numeric(host: str) -> bool:
+    """Whether a host is an address rather than a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True

@@ -86,8 +86,11 @@ def _vouching(config: Config) -> str:
 
 
 def _reach(config: Config) -> Reach:
-    """What a name may lead to: TLS where a CA can be held against it, UDP for families that we listen on."""
-    transports = ("TLS", "TCP", "UDP") if tls_settings(config).authorities else ("TCP", "UDP")
+    """What a name may lead to: TLS where a CA can be held against it, UDP where we listen and so can send from, IPv6
+    where we listen by it."""
+    usable = {"TLS": bool(tls_settings(config).authorities), "TCP": True}
+    usable["UDP"] = any(item.transport == "UDP" for item in config.gateway.listen)
+    transports = tuple(transport for transport, can_be in usable.items() if can_be)
     ipv6 = any(":" in item.host for item in config.gateway.listen)
     return Reach(transports, ("AAAA", "A") if ipv6 else ("A",))
 

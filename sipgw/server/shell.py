@@ -320,9 +320,9 @@ class Shell:
             if to.cid:
                 self._send_connected(send, to)
             else:
-                self._send_datagram(send.data, to.host, to.port, to.listener)
+                self._send_datagram(send.data, to.host, to.port, to.listener, send.key)
         elif to.transport == "UDP":
-            self._send_datagram(send.data, to.host, to.port, None)
+            self._send_datagram(send.data, to.host, to.port, None, send.key)
         else:
             assert isinstance(to, Hop)
             self._connector.send(to, send.data, send.key)
@@ -334,12 +334,13 @@ class Shell:
         elif self.peers is None or not self.peers.send(send, flow):
             self.send_failed(send.key, "connection closed")
 
-    def _send_datagram(self, data: bytes, host: str, port: int, listener: Listener | None) -> None:
+    def _send_datagram(self, data: bytes, host: str, port: int, listener: Listener | None, key: SendKey = "") -> None:
         sock = self._datagrams.get(listener) if listener is not None else None
         if sock is None:
             sock = self._any_datagram[":" in host]
         if sock is None:
             self.counters["datagrams_dropped"] += 1
+            self.send_failed(key, f"no UDP address of IPv{6 if ':' in host else 4} to send from in gateway.listen")
         else:
             sock.send(data, host, port)
 

@@ -100,7 +100,7 @@ async def test_a_user_who_has_never_signed_in(tmp_path: Path) -> None:
 
 async def test_check_takes_the_ports_of_a_gateway_that_runs_for_its_own(tmp_path: Path) -> None:
     port = free_port()
-    config = write_config(tmp_path, "udp:127.0.0.1:9", listen=[f"tcp:127.0.0.1:{port}"])
+    config = write_config(tmp_path, "udp:127.0.0.1:9", listen=[f"tcp:127.0.0.1:{port}", "udp:127.0.0.1:0"])
     async with sipgw("serve", "--config", config) as gateway:
         await gateway.ports()
         await until(tmp_path / "gateway.db", lambda found: True)

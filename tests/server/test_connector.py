@@ -149,6 +149,18 @@ async def test_and_so_does_a_clients_for_its_handshake(tmp_path: Path) -> None:
         writer.transport.abort()
 
 
+# no address to send from
+
+
+@pytest.mark.parametrize(("listens", "host", "family"), [("TCP", "127.0.0.1", 4), ("UDP", "::1", 6)])
+async def test_a_datagram_that_cannot_leave_is_told(listens: str, host: str, family: int) -> None:
+    async with running(transport=listens) as here:
+        here.send(Hop("UDP", host, 5999), OPTIONS)
+        failed = await here.next("failed")
+        assert failed == ("failed", "key", f"no UDP address of IPv{family} to send from in gateway.listen")
+        assert here.shell.counters["datagrams_dropped"] == 1
+
+
 # a name
 
 

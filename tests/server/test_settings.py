@@ -1,10 +1,11 @@
-"""What of the configuration's TLS files the engine is told."""
+"""What of the configuration the engine is told: what names may lead to, and who vouches for whom."""
 
 from pathlib import Path
 
 import pytest
 
-from sipgw.config import load_config
+from sipgw.config import load_config, parse_config
+from sipgw.locating import Reach
 from sipgw.server.settings import engine_settings
 
 TEXT = """
@@ -50,3 +51,16 @@ def test_other_changes_do_not(folder: Path) -> None:
     before = vouching(folder)
     (folder / "sipgw.toml").write_text(TEXT + "[limits]\nban = 5.0\n", "ascii")
     assert vouching(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("listen", "reach"),
+    [
+        (["tcp:127.0.0.1:5060"], Reach(("TCP",), ("A",))),
+        (["udp:127.0.0.1:5060"], Reach(("TCP", "UDP"), ("A",))),
+        (["tcp:[::1]:5060"], Reach(("TCP",), ("AAAA", "A"))),
+    ],
+)
+def test_udp_where_we_listen_and_ipv6_where_we_do(tmp_path: Path, listen: list[str], reach: Reach) -> None:
+    config = parse_config({"gateway": {"listen": listen}}, tmp_path / "gw.toml")
+    assert engine_settings(config, bytes(16)).reach == reach

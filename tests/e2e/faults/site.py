@@ -40,7 +40,11 @@ def pool(fqdn: str, servers: Sequence[str], contact_object: str, *more: str) -> 
 
 
 def write(
-    folder: Path, *pools: str, health: str = "interval = 0", timers: str = "", listen: str = "'tcp:127.0.0.1:0'"
+    folder: Path,
+    *pools: str,
+    health: str = "interval = 0",
+    timers: str = "",
+    listen: str = "'tcp:127.0.0.1:0', 'udp:127.0.0.1:0'",
 ) -> Path:
     """A configuration with short timers."""
     path = folder / "sipgw.toml"
