@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from structlog.typing import FilteringBoundLogger
 
 from sipgw.config import Config, ConfigError
-from sipgw.engine import Engine
+from sipgw.engine import Engine, EngineSettings
 from sipgw.events import Listener, Persist
 from sipgw.observability.log import get_logger
 from sipgw.registry import Registry
@@ -277,7 +277,7 @@ class GatewayApp:
         return []
 
     async def _reload(self) -> None:
-        """Raises ConfigError; then nothing has changed."""
+        """Raises ConfigError or StoreError; then nothing has changed."""
         config = again(self._config)
 
         def bound() -> list[Ears]:
@@ -287,9 +287,13 @@ class GatewayApp:
         await self._go_by(config, bound)
 
     async def _go_by(self, config: Config, bound: Callable[[], list[Ears]]) -> None:
-        """Another configuration; `bound` gives the addresses that are new in it. Raises ConfigError as above."""
+        """Another configuration; `bound` gives the addresses that are new in it. Raises as above: all that can go wrong
+        comes first."""
         access = access_of(config)
         OUTPUT.check(config.log)
+        seen, registry = self.store.data_version(), config.registry()
+        self._take_stored(registry)
+        settings = engine_settings(config, self.store.secret(), clock_offset())
         try:
             tls = TlsContexts(tls_settings(config))
             sign_in = await self._read_users(config)
@@ -301,13 +305,23 @@ class GatewayApp:
             if sign_in is not None:
                 await sign_in.users.close()
             raise ConfigError([f"{self._config.source}: gateway.listen: {error}"]) from None
-        await self._take(config, ears, tls, sign_in)
+        await self._take(config, ears, tls, sign_in, (settings, registry))
+        self._seen = seen  # what has been changed in the store since then is in the registry that was
         if self.admin is not None:
             self.admin.access = access
         else:
             self._start_admin(access)
 
-    async def _take(self, config: Config, ears: list[Ears], tls: TlsContexts, sign_in: SignIn | None) -> None:
+    async def _take(
+        self,
+        config: Config,
+        ears: list[Ears],
+        tls: TlsContexts,
+        sign_in: SignIn | None,
+        core: tuple[EngineSettings, Registry],
+    ) -> None:
+        """Go by another configuration, whatever happens."""
+        settings, registry = core
         self._tls = tls
         self.shell.use_tls(tls)
         self._watch.follow(tls)
@@ -315,11 +329,8 @@ class GatewayApp:
         gone = [listener for item, listener in known.items() if item not in config.gateway.listen]
         known.update(zip([item for item in config.gateway.listen if item not in known], _listeners(ears), strict=True))
         listeners = [known[item] for item in config.gateway.listen]
-        registry = config.registry()
-        self._take_stored(registry)
         await self.shell.listen(ears)
         self.shell.limits = shell_limits(config)
-        settings = engine_settings(config, self.store.secret(), clock_offset())
         now = asyncio.get_running_loop().time()
         self.shell.perform(self.engine.reconfigure(settings, registry, self._engine_listeners(listeners), now))
         await self._use_sign_in(sign_in)

@@ -312,6 +312,8 @@ async def _obey(app: WorkerApp, orders: Orders) -> None:
                 await app.go_by(order, orders.sockets(len(order.added) + order.admin))
             except ConfigError as error:
                 problems = error.problems
+            except StoreError as error:
+                problems = [str(error)]
             orders.membership.tell_supervisor(wire.Told(order.serial, problems))
         else:
             get_logger().error("not understood", order=type(order).__name__)

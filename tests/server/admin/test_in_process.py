@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
@@ -16,10 +17,14 @@ import trustme
 
 from sipgw.config import parse_config
 from sipgw.observability import log
+from sipgw.registry import Endpoint
 from sipgw.server import store_file
 from sipgw.server.admin import lag
 from sipgw.server.admin.lag import LoopLag
 from sipgw.server.app import GatewayApp
+from sipgw.server.ears import Ears
+from sipgw.server.store_file import StoreError
+from tests.ports import free_port
 from tests.server.certificates import issue
 
 POOL = "pcpool.contoso.com"
@@ -141,3 +146,54 @@ async def test_the_loop_is_seen_to_be_late(monkeypatch: pytest.MonkeyPatch) -> N
         seen.close()
     assert seen.durations.total >= 0.05
     assert sum(seen.durations.buckets) >= 1
+
+
+# another configuration
+
+
+def written(folder: Path, listen: str) -> None:
+    """The configuration of `gateway` as a file, with other addresses."""
+    ours = f'[gateway]\nfqdn = "127.0.0.1"\nlisten = [{listen}]\n'
+    others = '[store]\nurl = "sqlite:gateway.db"\n[admin]\nlisten = "127.0.0.1:0"\n'
+    pool = f'[[pool]]\nfqdn = "{POOL}"\nservers = ["udp:127.0.0.1:9"]\n'
+    (folder / "sipgw.toml").write_text(ours + others + pool)
+
+
+async def test_a_store_that_cannot_be_read_leaves_all_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificates and addresses included."""
+
+    def fails() -> None:
+        raise StoreError("disk I/O error")
+
+    port = free_port()
+    written(tmp_path, f'"udp:127.0.0.1:0", "tcp:127.0.0.1:{port}"')
+    async with gateway(tmp_path) as app:
+        before = app._tls, app.config, app.registry, app.listeners
+        with monkeypatch.context() as bent:
+            bent.setattr(app.store, "load_endpoints", fails)
+            assert await app.reload() == ["disk I/O error"]
+        assert (app._tls, app.config, app.registry, app.listeners) == before
+        assert app.shell._connector.tls is before[0]
+        socket.create_server(("127.0.0.1", port)).close()  # nobody holds it
+        assert await app.reload() == []
+        assert [listener.port for listener in app.listeners if listener.transport == "TCP"] == [port]
+
+
+async def test_what_the_command_line_changes_meanwhile_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, '"udp:127.0.0.1:0"')
+    async with gateway(tmp_path) as app:
+        listen = app.shell.listen
+
+        async def slowly(ears: list[Ears]) -> None:
+            app.store.add_endpoint(Endpoint("sip:second@contoso.com", POOL), time.time())
+            app.follow_store()
+            await listen(ears)
+
+        monkeypatch.setattr(app.shell, "listen", slowly)
+        assert await app.reload() == []
+        app.follow_store()
+        assert [endpoint.sip_address for endpoint in app.registry.endpoints()] == ["sip:second@contoso.com"]
