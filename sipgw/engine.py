@@ -245,6 +245,16 @@ class Engine(Stack):
         self._prober.start(now)
         return self.outputs()
 
+    def drain(self, now: float) -> None:
+        """Take nothing new, and ask nothing of our own any more."""
+        self.admission.closing = True
+        self._prober.give_up(now)
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer: of another server, of the name service or of the store."""
+        return self.proxy.waiting > 0 or self._registration.parked > 0 or self.layer.waiting
+
     def outputs(self) -> list[Output]:
         """What has gathered since the last call."""
         if self.health.changes:

@@ -66,6 +66,13 @@ class Prober:
             self._next.pop(self, None)
             self._next = None
 
+    def give_up(self, now: float) -> None:
+        """Ask no longer, and wait for no answer."""
+        self.stop()
+        for transaction in self._asked:
+            transaction.abandon(now)
+        self._asked.clear()
+
     def fire(self, kind: str, now: float) -> None:
         """A round."""
         interval = self._health.settings.interval

@@ -344,13 +344,13 @@ class GatewayApp:
         self._log = self._watch.log = self._own_log()
 
     async def drain(self) -> None:
-        """Take nothing new, let transactions that wait for an answer finish, within a bound."""
-        self.engine.admission.closing = True
-        await self.shell.stop_accepting()
+        """Take nothing new, let what waits for an answer finish, within a bound."""
         loop = asyncio.get_running_loop()
+        self.engine.drain(loop.time())
+        await self.shell.stop_accepting()
         end = loop.time() + DRAIN
         for _ in range(int(DRAIN / DRAIN_STEP)):
-            if not self.engine.layer.waiting or loop.time() > end:
+            if not self.engine.busy or loop.time() > end:
                 return
             await asyncio.sleep(DRAIN_STEP)
 

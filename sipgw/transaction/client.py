@@ -139,6 +139,12 @@ class ClientTransaction(Deadlines):
         """The same once more: it was lost on its way."""
         self._send(self._data)
 
+    def abandon(self, now: float) -> None:
+        """Nobody wants to know the answer any more."""
+        self.user = NOBODY
+        self._layer.settled(self)
+        self.drop(None, now)
+
     def cancel(self, now: float, reasons: tuple[str, ...] = ()) -> None:
         """Ask for the end of a pending INVITE: at once, or when the first provisional shows that it arrived (§9.1).
 
