@@ -188,7 +188,7 @@ class Engine(Stack):
         self.layer.reconfigure(settings.timers, settings.max_transactions)
         self._max_headers, self._max_body = settings.max_headers, settings.max_body
         self.location.max_bindings = settings.max_bindings
-        self.locator.reach = settings.reach
+        self.locator.use(settings.reach)
         self.health.settings = settings.health
         if settings.vouching != self._settings.vouching:
             self.aliases.begin_anew(self.layer.flows)

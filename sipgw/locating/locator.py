@@ -40,6 +40,12 @@ class Locator:
         self._asked: dict[Question, dict[Destination, None]] = {}  # who waits; nobody where it is renewed
         self.questions: list[Question] = []
 
+    def use(self, reach: Reach) -> None:
+        """Look for other transports and families from now on."""
+        if reach != self.reach:
+            self.reach = reach
+            self._results.clear()
+
     @property
     def under_way(self) -> int:
         """How many questions have been asked and not been answered."""

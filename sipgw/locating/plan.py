@@ -124,6 +124,7 @@ class _Search:
         answers = [(transport, self._take(Question(name, "SRV"))) for transport, name in names]
         failed = [answer for _, answer in answers if answer.unknown]
         self._remarks += map(str, failed)
+        answers = _not_below(answers)
         services = [
             Service(rank, record.priority, record.weight, transport, record.target, record.port)
             for rank, (transport, answer) in enumerate(answers)
@@ -182,6 +183,13 @@ class _Search:
 
     def _fail(self, kind: str, diagnostics: int, text: str) -> None:
         self._plan.result = NotLocated(kind, diagnostics, text)
+
+
+def _not_below(answers: list[tuple[str, Answer]]) -> list[tuple[str, Answer]]:
+    """Without what is less preferred than a TLS that nobody could tell about: whoever keeps the answer from us must not
+    bring it about that we go in clear."""
+    hidden = [at for at, (transport, answer) in enumerate(answers) if transport == "TLS" and answer.unknown]
+    return [one for at, one in enumerate(answers) if one[0] == "TLS" or not hidden or at < hidden[0]]
 
 
 def _numeric(host: str) -> tuple[tuple[str, ...], ...]:

@@ -35,6 +35,15 @@ def test_a_fresh_answer_asks_nothing() -> None:
     assert len(client.zone.asked) == 1
 
 
+def test_another_reach_counts_at_once() -> None:
+    """As after a reload: what was found by the one before is not kept until its time is up."""
+    zone = Zone().a(POOL, "192.0.2.1").srv(f"_sips._tcp.{POOL}", (0, 0, 5041, POOL))
+    client = Client(zone.srv(f"_sip._tcp.{POOL}", (0, 0, 5060, POOL)), Reach(("TCP",), ("A",)))
+    assert client.servers(of_pool(POOL)) == ["tcp:192.0.2.1:5060"]
+    client.locator.use(Reach(("TLS", "TCP"), ("A",)))
+    assert client.servers(of_pool(POOL)) == ["tls:192.0.2.1:5041", "tcp:192.0.2.1:5060"]
+
+
 def test_one_question_is_out_at_any_time() -> None:
     client = one_server()
     locator, tls = client.locator, of_server("TLS", "pc1.contoso.com", 5061, POOL)

@@ -271,6 +271,25 @@ def test_one_service_that_nobody_could_tell_does_not_hide_another() -> None:
     assert found.remarks == (f"SRV _sip._udp.{POOL}: {TIMEOUT} (192.0.2.53:53)",)
 
 
+@pytest.mark.parametrize("kind", [SERVER_FAILURE, TIMEOUT])
+def test_tls_that_nobody_could_tell_about_does_not_lead_to_plain_tcp(kind: str) -> None:
+    """Else it would be enough to keep one answer from us to have calls go in clear."""
+    zone = Zone().srv(f"_sip._tcp.{POOL}", (0, 0, 5060, POOL)).srv(f"_sip._udp.{POOL}", (0, 0, 5060, POOL))
+    zone.a(POOL, "192.0.2.1").failures[f"_sips._tcp.{POOL}"] = kind
+    failure = Client(zone).failure(of_pool(POOL))
+    assert (failure.kind, failure.diagnostics) == (kind, 1008)
+    assert failure.text == f"SRV _sips._tcp.{POOL}: {kind} (192.0.2.53:53)"
+
+
+def test_what_the_zone_prefers_to_tls_is_taken_all_the_same() -> None:
+    zone = Zone().a(POOL, "192.0.2.1").srv("_one.x", (0, 0, 5060, POOL)).srv("_three.x", (0, 0, 5070, POOL))
+    zone.naptr(
+        POOL, (1, 0, "s", "SIP+D2T", "_one.x"), (2, 0, "s", "SIPS+D2T", "_two.x"), (3, 0, "s", "SIP+D2T", "_three.x")
+    )
+    zone.failures["_two.x"] = TIMEOUT
+    assert Client(zone).servers(of_pool(POOL)) == ["tcp:192.0.2.1:5060"]
+
+
 def test_a_service_that_is_not_offered() -> None:
     zone = Zone().srv("_sip._tcp.contoso.com", (0, 0, 0, ".")).a("contoso.com", "192.0.2.1")
     failure = Client(zone).failure(uri("sip:contoso.com;transport=tcp"))
