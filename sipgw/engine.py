@@ -238,6 +238,7 @@ class Engine(Stack):
         """The answer to a Resolve."""
         for destination in self.locator.answered(answer, now):
             self.proxy.located(destination, now)
+            self._prober.located(now)
         return self.outputs()
 
     def start_probing(self, now: float) -> list[Output]:

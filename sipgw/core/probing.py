@@ -53,6 +53,7 @@ class Prober:
         self._next: Queue | None = None
         self._turn = 0
         self._asked: dict[ClientTransaction, _Asked] = {}
+        self._unknown: set[str] = set()
 
     def start(self, now: float) -> None:
         """Begin with a round at once; without an interval there is only that one, which locates the pools."""
@@ -73,18 +74,30 @@ class Prober:
             transaction.abandon(now)
         self._asked.clear()
 
+    def located(self, now: float) -> None:
+        """Names have been looked up: servers that a round has lacked need not wait for the next one."""
+        if not self._unknown or self._next is None:
+            return
+        found: dict[Hop, None] = {}
+        for pool in self._registry.pools:
+            hops = self._servers.every(pool, now) if pool.fqdn in self._unknown else None
+            if isinstance(hops, list):
+                self._unknown.discard(pool.fqdn)
+                found |= dict.fromkeys(hops)
+        self._ask_all(list(found), now)
+
     def fire(self, kind: str, now: float) -> None:
         """A round."""
         interval = self._health.settings.interval
         everything: dict[Hop, None] = {}
-        complete = True
+        self._unknown = set()
         for pool in self._registry.pools:
             hops = self._servers.every(pool, now)  # asks for names that it lacks, so that no call has to wait for them
-            if not isinstance(hops, list):
-                complete = False
-                continue
-            everything |= dict.fromkeys(hops)
-        if complete:
+            if isinstance(hops, list):
+                everything |= dict.fromkeys(hops)
+            else:
+                self._unknown.add(pool.fqdn)
+        if not self._unknown:
             self._health.keep_only(everything)
         if interval:
             self._ask_all(list(everything), now)

@@ -58,6 +58,7 @@ async def pools(config: Config, asker: Asker) -> list[Verdict]:
     wanted = [(pool, to, name) for pool in config.pools for to, name in destinations(pool).items()]
     found = await locate(locator, asker, [to for _, to, _ in wanted], 0.0)
     items = [item for pool, to, name in wanted for item in _items(pool, name, found[to])]
+    items += [item for pool in config.pools for item in _strangers(pool, [found[to] for to in destinations(pool)])]
     asking = _Asking(_contexts(config), asyncio.Semaphore(MAX_AT_ONCE))
     return list(await asyncio.gather(*(_judge(asking, item) for item in items)))
 
@@ -86,6 +87,22 @@ def _items(pool: Pool, name: str, found: Located | NotLocated) -> Iterator[_Targ
             targets[_Target(pool.fqdn, hop.transport, hop.host, hop.port, text, place, drained)] = None
     yield from targets
     yield from (Verdict("note", subject, remark) for remark in found.remarks)
+
+
+def _strangers(pool: Pool, found: list[Located | NotLocated]) -> Iterator[Verdict]:
+    """What `standby` and `drained` name and is no server of the pool: one that was meant takes calls as before."""
+    located = [one for one in found if isinstance(one, Located)]
+    if len(located) < len(found):
+        return  # who knows
+    servers = {str(server) for server in pool.servers}
+    services = [service for one in located for service in one.services]
+    hops = [Hop(one.transport, address, one.port) for one in services for family in one.families for address in family]
+    for key, names in (("standby", pool.standby), ("drained", pool.drained)):
+        for name in sorted(names - servers):
+            if not any(is_among(hop, frozenset({name})) for hop in hops):
+                yield Verdict(
+                    "note", f"pool {pool.fqdn}", f"{key}: {name} is none of its servers; correct or remove it"
+                )
 
 
 async def _judge(asking: _Asking, item: _Target | Verdict) -> Verdict:

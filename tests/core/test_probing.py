@@ -373,9 +373,9 @@ def test_a_server_that_left_the_zone_is_asked_and_remembered_no_longer(probing_w
     world = probing_world(Server("TCP", "pc.example.test", 5041))
     world.names["pc.example.test"] = [FIRST, SECOND]
     first, second = world.pool_servers()
-    begin(world)  # this round asks for the names, the next one the servers
     first.state = REFUSING
-    next_round(world, second)
+    begin(world)
+    answers(second)
     assert told(world) == [("server down", "51")]
     world.names["pc.example.test"] = [SECOND]
     for _ in range(6):  # the answer's time, and a round in which it is asked for anew

@@ -96,6 +96,25 @@ def test_a_drained_server_may_be_away(sipgw: Run, gw: Path) -> None:
     assert sipgw("check").status == 0
 
 
+def test_names_of_no_server_are_pointed_out(sipgw: Run, gw: Path, server: int) -> None:
+    """Else the server that was meant goes on taking calls, and nobody knows why."""
+    ours = f'["tcp:127.0.0.2:{server}"]\ndrained = ["127.0.0.2"]'
+    edit(gw, ('["tcp:127.0.0.1:1"]', ours))
+    assert len(said(sipgw, "pool pc.contoso.com")) == 1
+    edit(gw, ('drained = ["127.0.0.2"]', 'drained = ["127.0.0.2", "127.0.0.4"]\nstandby = ["tcp:127.0.0.2:1"]'))
+    wrong = [
+        f"{text} is none of its servers; correct or remove it"
+        for text in ("standby: tcp:127.0.0.2:1", "drained: 127.0.0.4")
+    ]
+    assert said(sipgw, "pool pc.contoso.com")[1:] == [f"note {text}" for text in wrong]
+    assert sipgw("check").status == 0
+
+
+def test_of_a_pool_that_cannot_be_located_nobody_knows(sipgw: Run, by_name: Path) -> None:
+    edit(by_name, ('fqdn = "pc.contoso.com"', 'fqdn = "pc.contoso.com"\ndrained = ["127.0.0.4"]'))
+    assert not [line for line in said(sipgw, "pool pc.contoso.com") if "none of its servers" in line]
+
+
 # the names of the gateway
 
 
