@@ -279,9 +279,10 @@ class Proxy:
         token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
         callee = self.router.suffix_for(hop)
         caller = self.router.suffix_for(source)
-        scheme = parse_uri(request.uri).scheme  # item 4: sips stays sips
+        scheme = parse_uri(target.uri or request.uri).scheme  # item 4: sips stays sips
         lines = [f"Record-Route: <{scheme}:{token}@{callee}>"]
-        if caller != callee:
+        if caller != callee:  # a caller that was not asked for sips may have no way to use it
+            scheme = parse_uri(request.uri).scheme
             lines.append(f"Record-Route: <{scheme}:{token}@{caller}>")
         return lines
 

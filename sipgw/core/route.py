@@ -1,6 +1,7 @@
 """What is decided about a request: where it goes, or why it goes nowhere."""
 
-from sipgw.core.failures import Failure
+from sipgw.core.failures import NOT_SIGNED_IN, Failure
+from sipgw.core.location import Binding
 from sipgw.events import Flow, Hop
 from sipgw.locating import Destination
 from sipgw.registry import Pool
@@ -61,3 +62,34 @@ class Route:
         self.matched = matched
         self.in_dialog = in_dialog
         self.ours = False
+
+
+def only_secure(route: Route) -> Route:
+    """What is left of a decision for a sips URI: every hop has to be TLS (§26.2.2, RFC 5630 §4)."""
+    if not route.groups:
+        return route
+    found = [[target for target in map(over_tls, group) if target] for group in route.groups]
+    route.groups = [group for group in found if group]
+    if not route.groups:
+        route.failure, route.details = NOT_SIGNED_IN, {"detail": "a sips URI, and no way there by TLS alone"}
+    return route
+
+
+def over_tls(target: Target) -> Target | None:
+    """A target with its hops by TLS alone, None when there are none."""
+    target.hops = [hop for hop in target.hops if hop.transport == "TLS"]
+    target.others = [other for other in map(over_tls, target.others) if other]
+    if target.hops or not target.others:
+        return target if target.hops else None
+    first, *others = target.others
+    first.others = others
+    return first
+
+
+def add_target(targets: list[Target], flows: dict[str, Target], binding: Binding, target: Target) -> None:
+    """Flows of one instance are one target: never is a request sent down two at once (RFC 5626 §7)."""
+    first = flows.setdefault(binding.instance, target) if binding.reg_id else target
+    if first is target:
+        targets.append(target)
+    else:
+        first.others.append(target)

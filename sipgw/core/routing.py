@@ -26,7 +26,7 @@ from sipgw.core.gruu import is_gruu, is_temporary
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.outbound import path_uri
 from sipgw.core.pool_servers import PoolServers
-from sipgw.core.route import Route, Target
+from sipgw.core.route import Route, Target, add_target, only_secure, over_tls
 from sipgw.core.trust import Network, is_trusted
 from sipgw.events import Flow, Hop, Listener
 from sipgw.locating import Destination, Locator, NotLocated, of_uri
@@ -139,15 +139,14 @@ class Router:
 
     def route_uri(self, request: Request, uri: SipUri, flow: Flow, now: float) -> Route:
         """Decide by a URI alone (§16.5): the Request-URI, or a contact that a redirection has named."""
-        if "maddr" in uri.params:
-            return self._elsewhere(uri, flow, now)
-        if self.is_self(uri):
+        if "maddr" not in uri.params and self.is_self(uri):
             return Route(local=True)
-        if uri.host not in self._settings.domains:
-            return self._elsewhere(uri, flow, now)
-        route = self._in_domain(request, uri, now)
-        route.ours = True
-        return _only_secure(route) if uri.scheme == "sips" else route
+        if "maddr" in uri.params or uri.host not in self._settings.domains:
+            route = self._elsewhere(uri, flow, now)
+        else:
+            route = self._in_domain(request, uri, now)
+            route.ours = True
+        return only_secure(route) if uri.scheme == "sips" else route
 
     def _without_own_maddr(self, request: Request, uri: SipUri) -> SipUri:
         """§16.4: a maddr that names us has done its work, and the port and transport with it."""
@@ -252,8 +251,8 @@ class Router:
         """A Route that leads elsewhere, outside a dialog of ours: only a trusted peer may use us to get there."""
         if not self.trusts(flow):
             return Route(failure=FOREIGN_DOMAIN, details={"detail": "Route leads to another server"})
-        uri = parse_uri(parse_name_addr(request.values("route")[0]).uri)
-        return self._to_uri(uri, now)
+        route = self._to_uri(parse_uri(parse_name_addr(request.values("route")[0]).uri), now)
+        return only_secure(route) if parse_uri(request.uri).scheme == "sips" else route
 
     def _in_domain(self, request: Request, uri: SipUri, now: float) -> Route:
         if request.method == "REGISTER":
@@ -305,10 +304,12 @@ class Router:
                 if isinstance(target, Route):
                     return target
                 if target is not None:
-                    _add_target(targets, flows, binding, target)
+                    add_target(targets, flows, binding, target)
             found += [targets] if targets else []
         if not found:
-            return Route(failure=NOT_SIGNED_IN, details={"detail": f"{uri.aor} has no connection to reach it by"})
+            secure = all(binding.contact[:5].lower() == "sips:" for binding in bindings)
+            kind = "TLS connection, which its sips contact asks for," if secure else "connection"
+            return Route(failure=NOT_SIGNED_IN, details={"detail": f"{uri.aor} has no {kind} to reach it by"})
         return Route(groups=found, matched=f"user {uri.aor}")
 
     def _binding_target(self, binding: Binding, now: float) -> "Target | Route | None":
@@ -340,7 +341,8 @@ class Router:
             if dialled not in ("UDP", "TCP"):
                 return None  # nobody can dial back into a client's TLS connection
             hops = [Hop(dialled, host, (uri.port or 5060) if uri.host == host else port)]
-        return Target(hops, f"user {binding.aor}", uri=uri.text, route=binding.path)
+        target = Target(hops, f"user {binding.aor}", uri=uri.text, route=binding.path)
+        return over_tls(target) if uri.scheme == "sips" else target
 
     def _along(self, binding: Binding, now: float) -> Route:
         """To the first hop of a Path, as long as who named it is trusted (RFC 3327 §5.4). By TLS that may be for its
@@ -442,36 +444,6 @@ _NOT_LOCATED: Final = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, O
 def _not_located(why: NotLocated, matched: str = "") -> Route:
     failure = _NOT_LOCATED.get(why.diagnostics, NO_ADDRESS)
     return Route(failure=failure, details={"detail": why.text}, matched=matched)
-
-
-def _only_secure(route: Route) -> Route:
-    """What is left of a decision for a sips URI: every hop has to be TLS (§26.2.2, RFC 5630 §4)."""
-    if not route.groups:
-        return route
-    found = [[target for target in map(_over_tls, group) if target] for group in route.groups]
-    route.groups = [group for group in found if group]
-    if not route.groups:
-        route.failure, route.details = NOT_SIGNED_IN, {"detail": "a sips URI, and no way there by TLS alone"}
-    return route
-
-
-def _over_tls(target: Target) -> Target | None:
-    target.hops = [hop for hop in target.hops if hop.transport == "TLS"]
-    target.others = [other for other in map(_over_tls, target.others) if other]
-    if target.hops or not target.others:
-        return target if target.hops else None
-    first, *others = target.others
-    first.others = others
-    return first
-
-
-def _add_target(targets: list[Target], flows: dict[str, Target], binding: Binding, target: Target) -> None:
-    """Flows of one instance are one target: never is a request sent down two at once (RFC 5626 §7)."""
-    first = flows.setdefault(binding.instance, target) if binding.reg_id else target
-    if first is target:
-        targets.append(target)
-    else:
-        first.others.append(target)
 
 
 def request_uri(contact: str) -> SipUri | None:
