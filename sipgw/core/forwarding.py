@@ -8,6 +8,7 @@ from sipgw.message.uri import parse_uri
 from sipgw.message.values import parse_name_addr
 
 DIALOG_FORMING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "BENOTIFY"})
+NOTIFYING: Final = frozenset({"NOTIFY", "BENOTIFY"})
 _VIA, _RECORD_ROUTE = ["via"], "record-route"
 
 

@@ -11,6 +11,7 @@ from sipgw.core.failures import BUSY_RETRY_AFTER, Failure, diagnostics
 from sipgw.core.flow_token import FlowTokens, write_side
 from sipgw.core.forwarding import (
     DIALOG_FORMING,
+    NOTIFYING,
     Limits,
     append,
     fingerprint,
@@ -244,8 +245,8 @@ class Proxy:
     ) -> tuple[Request, Flow | Hop]:
         """What goes to a hop, and by which way."""
         record_routes: list[str] = []
-        if not context.route.in_dialog and request.method in DIALOG_FORMING:
-            record_routes = self._record_route(request, source, target, hop)
+        if request.method in DIALOG_FORMING:
+            record_routes = self._record_route(request, source, target, hop, context.route)
         to = hop
         if hop.transport == "TLS":
             via, to = self._both_ways(via, hop)
@@ -273,10 +274,20 @@ class Proxy:
         """Whether TCP is worth a try: there is something to dial, and it has not refused lately."""
         return isinstance(hop, Hop) and self._datagram_only.get((hop.host, hop.port), 0.0) < now
 
-    def _record_route(self, request: Request, source: Flow | Hop, target: Target, hop: Flow | Hop) -> list[str]:
-        """Our Record-Route (§16.6 item 4), one for each side where they reach us differently (RFC 5658)."""
-        pool = target.pool.fqdn if target.pool is not None else ""
-        token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
+    def _record_route(
+        self, request: Request, source: Flow | Hop, target: Target, hop: Flow | Hop, route: Route
+    ) -> list[str]:
+        """Our Record-Route (§16.6 item 4), one for each side where they reach us differently (RFC 5658).
+
+        Inside a dialog only a notification has it, with the token that it came by: by a NOTIFY that is faster than the
+        answer, or comes from another branch of a fork, the subscriber learns its route set (RFC 6665 §4.3, §4.4.1).
+        """
+        token = route.token
+        if not route.in_dialog:
+            pool = target.pool.fqdn if target.pool is not None else ""
+            token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
+        elif request.method not in NOTIFYING:
+            return []
         callee = self.router.suffix_for(hop)
         caller = self.router.suffix_for(source)
         scheme = parse_uri(target.uri or request.uri).scheme  # item 4: sips stays sips

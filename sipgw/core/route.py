@@ -39,10 +39,11 @@ class Route:
     """A decision. Exactly one of these holds: `groups` of targets in order of preference, `local` (we answer),
     `failure` (with `details` for the diagnostics), or `unresolved`, a destination that has to be located first.
 
-    `ours` tells that the Request-URI is one of a domain served here.
+    `ours` tells that the Request-URI is one of a domain served here, `token` is the flow token of a request inside a
+    dialog.
     """
 
-    __slots__ = ("details", "failure", "groups", "in_dialog", "local", "matched", "ours", "unresolved")
+    __slots__ = ("details", "failure", "groups", "in_dialog", "local", "matched", "ours", "token", "unresolved")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Route:
         details: dict[str, str] | None = None,
         matched: str = "",
         in_dialog: bool = False,
+        token: str = "",
     ) -> None:
         self.groups = groups if groups is not None else []
         self.local = local
@@ -62,6 +64,7 @@ class Route:
         self.matched = matched
         self.in_dialog = in_dialog
         self.ours = False
+        self.token = token
 
 
 def only_secure(route: Route) -> Route:

@@ -214,7 +214,7 @@ class Router:
             if hop is None:
                 return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user is not back"})
             target = self._other_side(side, hop)
-        return Route([[target]], in_dialog=True)
+        return Route([[target]], in_dialog=True, token=token)
 
     def _other_side(self, side: Side, hop: Flow | Hop) -> Target:
         """The target that a side is; that of an address is kept, as it is the same for all dialogs with it."""

@@ -106,6 +106,11 @@ def test_event_and_state_go_through_in_any_spelling(alice: Party, bob: Party, na
     alice << 489
 
 
+def notified(alice: Party, theirs: Dialog, notice: Request, contact: str) -> Dialog:
+    """Alice's side of what a NOTIFY has opened: the route set is that of the NOTIFY (RFC 6665 §4.4.1)."""
+    return Dialog(alice, notice.call_id, theirs.remote, theirs.local, contact, notice.values("record-route"))
+
+
 def test_a_forked_subscription_has_one_answer_and_a_notify_from_each(world: World, transport: str) -> None:
     """RFC 6665 §4.4.1: only one 2xx goes back; each phone opens a dialog of its own with its NOTIFY."""
     alice, phones = world.phone("alice", transport), desks(world, transport, 1.0, 1.0, 1.0)
@@ -119,14 +124,34 @@ def test_a_forked_subscription_has_one_answer_and_a_notify_from_each(world: Worl
         theirs = phone.called(subscribe, reply(subscribe, 200, tag=tag_of(phone)))
         notice = notifies(theirs, alice)
         assert notice.from_tag == tag_of(phone)
-        mine = Dialog(alice, notice.call_id, theirs.remote, theirs.local, phone.contact, notice_routes(subscribe))
+        mine = notified(alice, theirs, notice, phone.contact)
         asks(mine, phone, "SUBSCRIBE", EVENT, "Expires: 0")
         notifies(theirs, alice, "terminated;reason=noresource")
 
 
-def notice_routes(subscribe: Request) -> list[str]:
-    """What a subscriber would have learnt from the 200: the NOTIFY itself is not recorded inside the dialog."""
-    return subscribe.values("record-route")[::-1]
+@pytest.mark.parametrize("callers", ["UDP", "TCP", "TLS"])
+@pytest.mark.parametrize("called", ["UDP", "TCP", "TLS"])
+def test_a_notify_opens_a_dialog_from_whatever_transport_to_whatever_transport(
+    world: World, callers: str, called: str
+) -> None:
+    """RFC 6665 §4.3: it is recorded as the SUBSCRIBE was, with a value for each side where they differ."""
+    alice, bob = world.phone("alice", callers), world.phone("bob", called, host="198.51.100.61")
+    bob.sign_in()
+    subscribe = subscribes(alice, bob)
+    theirs = bob.called(subscribe, reply(subscribe, 200, tag=tag_of(bob)))
+    notice = notifies(theirs, alice)
+    assert notice.values("record-route") == subscribe.values("record-route")[::-1]
+    mine = notified(alice, theirs, notice, bob.contact)
+    asks(mine, bob, "SUBSCRIBE", EVENT, "Expires: 0")
+    bob >> reply(subscribe, 200, tag=tag_of(bob), contact=bob.contact)
+    alice << 200
+
+
+def test_a_best_effort_notify_is_recorded_too_and_nothing_else_inside_a_dialog(alice: Party, bob: Party) -> None:
+    mine, theirs = subscription(alice, bob)
+    bob >> theirs.request("BENOTIFY", EVENT, "Subscription-State: active")
+    assert (alice << "BENOTIFY").values("record-route")
+    assert "record-route" not in asks(mine, bob, "SUBSCRIBE", EVENT, "Expires: 0").index
 
 
 def test_one_phone_of_a_fork_refuses_and_the_other_notifies(world: World, transport: str) -> None:
