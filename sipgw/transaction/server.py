@@ -110,7 +110,7 @@ class ServerTransaction(Deadlines):
         self._event(kind, None, now)
 
     def transport_failed(self, now: float) -> None:
-        """A response could not be delivered (§17.2.4)."""
+        """A response could not be delivered. That ends nothing (§17.2.4 as RFC 6026 §8.8 has it)."""
         self._layer.counters["responses_lost"] += 1
         self._event(TRANSPORT_ERROR, None, now)
 

@@ -98,14 +98,14 @@ INVITE_SERVER: Final[Table] = {
         SEND_1XX: (PROCEEDING, "send"),
         SEND_2XX: (ACCEPTED, "send_and_linger"),  # RFC 6026 §7.1; Timer L
         SEND_FINAL: (COMPLETED, "send_until_ack"),  # Timers G and H
-        TRANSPORT_ERROR: (TERMINATED, "drop"),
+        TRANSPORT_ERROR: (PROCEEDING, "nothing"),  # RFC 6026 §8.8; it is counted, and a CANCEL may still come
     },
     COMPLETED: {
         REQUEST: (COMPLETED, "resend"),
         RETRANSMIT: (COMPLETED, "resend_to_t2"),  # Timer G
         ACK: (CONFIRMED, "confirm"),  # Timer I
         TIMEOUT: (TERMINATED, "ack_never_came"),  # Timer H
-        TRANSPORT_ERROR: (TERMINATED, "drop"),
+        TRANSPORT_ERROR: (COMPLETED, "nothing"),
     },
     CONFIRMED: {
         REQUEST: (CONFIRMED, "nothing"),
@@ -129,21 +129,21 @@ SERVER: Final[Table] = {
         SEND_1XX: (PROCEEDING, "send"),
         SEND_2XX: (COMPLETED, "send_and_linger"),  # Timer J
         SEND_FINAL: (COMPLETED, "send_and_linger"),
-        TRANSPORT_ERROR: (TERMINATED, "drop"),
+        TRANSPORT_ERROR: (TRYING, "nothing"),
     },
     PROCEEDING: {
         REQUEST: (PROCEEDING, "resend"),
         SEND_1XX: (PROCEEDING, "send"),
         SEND_2XX: (COMPLETED, "send_and_linger"),
         SEND_FINAL: (COMPLETED, "send_and_linger"),
-        TRANSPORT_ERROR: (TERMINATED, "drop"),
+        TRANSPORT_ERROR: (PROCEEDING, "nothing"),
     },
     COMPLETED: {
         REQUEST: (COMPLETED, "resend"),
         SEND_1XX: (COMPLETED, "nothing"),
         SEND_2XX: (COMPLETED, "nothing"),
         SEND_FINAL: (COMPLETED, "nothing"),
-        TRANSPORT_ERROR: (TERMINATED, "drop"),
+        TRANSPORT_ERROR: (COMPLETED, "nothing"),
         LINGER: (TERMINATED, "drop"),
     },
     TERMINATED: _ENDED,

@@ -72,13 +72,40 @@ def test_a_response_that_cannot_be_delivered_stops_no_branch(world: World) -> No
     pool >> reply(at_pool, 180)
     pool.nothing()
     assert world.engine.counters["responses_lost"] == 1
-    assert world.engine.sizes().server_transactions == 0
+    assert world.engine.sizes().server_transactions == 1  # RFC 6026 §8.8
     pool >> reply(at_pool, 486)
     pool << "ACK"
 
 
-def test_a_response_that_was_lost_ends_its_transaction_and_no_other(world: World) -> None:
-    """§17.2.4."""
+@pytest.mark.parametrize("status", [180, 486])
+def test_a_response_that_was_lost_leaves_its_transaction_where_it_is(world: World, status: int) -> None:
+    """RFC 6026 §8.8 (§17.2.4): a copy of the request is no new request. Each response is offered to the port in Via
+    once, and a failure that nobody acknowledges ends with Timer H."""
+    alice, pool = world.phone("alice"), world.server()
+    invite = alice.request("INVITE", CONTACT_OBJECT)
+    alice >> invite
+    alice << 100
+    at_pool = pool << "INVITE"
+    alice.break_connection()
+    pool >> reply(at_pool, status)
+    if status == 486:
+        pool << "ACK"
+    assert world.engine.counters["responses_lost"] == 1
+    alice.connect(port=47777)
+    alice >> invite
+    pool.nothing()
+    if status == 486:
+        world.advance(31.9)
+        assert world.engine.sizes().server_transactions == 1
+        world.advance(0.2)
+        assert world.engine.counters["unacknowledged"] == 1
+    else:
+        pool >> reply(at_pool, 486)
+        pool << "ACK"
+    alice.nothing()
+
+
+def test_a_response_that_was_lost_ends_no_other_transaction(world: World) -> None:
     alice, bob, pool = world.phone("alice"), world.phone("bob"), world.server()
     for caller in (alice, bob):
         caller >> caller.request("MESSAGE", CONTACT_OBJECT)

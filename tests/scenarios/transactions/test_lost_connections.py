@@ -263,6 +263,45 @@ def test_the_caller_is_lost_with_its_cancel_unanswered(call: Call) -> None:
     call.alice.nothing()
 
 
+def test_the_caller_is_lost_while_it_rings_and_hangs_up_over_its_new_connection(call: Call) -> None:
+    """RFC 6026 §8.8: that a 180 could not be told to the caller is no reason to forget the call, which rings on."""
+    invite = call.invite()
+    call.alice.break_connection()
+    rings(call.bob, call.at_bob)
+    call.alice.connect(port=47777)
+    cancels(call.alice, invite)
+    call.bob >> reply(call.bob << "CANCEL", 200)
+    refuses(call.bob, call.at_bob, 487)
+    call.alice.nothing()
+
+
+def test_the_caller_is_lost_while_it_rings_and_sends_its_invite_again(call: Call) -> None:
+    """It is the same call: the phone, which rings already, is not called once more."""
+    invite = call.invite()
+    call.alice.break_connection()
+    rings(call.bob, call.at_bob)
+    call.alice.connect(port=47777)
+    call.alice >> invite
+    call.alice.nothing()
+    call.bob.nothing()
+    refuses(call.bob, call.at_bob, 486)
+
+
+def test_a_caller_that_listens_is_told_how_its_call_goes_on(call: Call) -> None:
+    """§18.2.2: at the address that it came from and the port that its Via names, over one new connection."""
+    call.invite()
+    call.alice.break_connection()
+    rings(call.bob, call.at_bob)
+    call.alice.nothing()
+    if call.alice.transport == "TCP":  # towards a TLS client there would have to be a name to prove
+        call.alice.listens = True
+        rings(call.bob, call.at_bob)
+        call.alice << 180
+    refuses(call.bob, call.at_bob, 486)
+    if call.alice.listens:
+        ends_with(call.alice, 486)
+
+
 def test_both_are_lost_and_both_come_back(call: Call) -> None:
     mine, theirs = call.established()
     for party in (call.alice, call.bob):
