@@ -52,10 +52,14 @@ class Branch:
         calls = self.target.pool is not None and self.transaction is not None and self.transaction.method == "INVITE"
         return CALL if calls else DIALOG
 
+    def next_way(self, reason: str) -> bool:
+        """Move on after a hop was not reached: to the next one, or the next flow of the client; False without any."""
+        return self.next_hop(reason) or self.next_flow(reason)
+
     def next_hop(self, reason: str) -> bool:
-        """Move on after a failure; False when this was the last."""
+        """Move on to the next hop of the same target; False when this was the last."""
         if not self._hops:
-            return self.next_flow(reason)
+            return False
         self._tried.append(f"{self.hop} {reason}")
         self.detoured = False
         self.hop = self._hops[0]

@@ -74,8 +74,9 @@ class ResponseContext:
         if len(group) > self._breadth:  # what a redirection added: as many at once as may be, the others after them
             self._groups[:1] = [group[at : at + self._breadth] for at in range(0, len(group), self._breadth)]
             group = self._groups[0]
-        if len(group) > 1:
-            self.limits = Limits(self.limits.hops, self._breadth // len(group))  # RFC 5393 §5.3.3: shared out
+        share = self._breadth // len(group)  # RFC 5393 §5.3.3: shared out; what the group before had is free again
+        if share != self.limits.breadth:
+            self.limits = Limits(self.limits.hops, share)
         for target in group:
             self._try(Branch(self, target), now)
 
@@ -145,9 +146,7 @@ class ResponseContext:
         status = response.status
         if status == 503:
             self._proxy.note_busy(branch, response, now)
-        if self._groups and (
-            (status == 503 and branch.next_hop("503")) or (status in _FLOW_FAILED and branch.next_flow(str(status)))
-        ):
+        if self._groups and not branch.rang_out and _moves_on(branch, status):
             self._retry(branch, now)
             return
         if status == 503 and branch.target.pool is not None:
@@ -193,7 +192,7 @@ class ResponseContext:
             self._retry(branch, now)
             return
         self._proxy.note_unreachable(branch, reason, "" if self._final else self._request.call_id, now)
-        if self._groups and not self._cancelled and not branch.rang_out and branch.next_hop(reason):
+        if self._groups and not self._cancelled and not branch.rang_out and branch.next_way(reason):
             self._retry(branch, now)
         else:
             self._settle(self._unreachable(branch, reason), now)
@@ -311,6 +310,12 @@ def relay(response: Response, server: ServerTransaction, now: float) -> None:
 
 _ELSEWHERE: Final = ('Reason: SIP;cause=200;text="Call completed elsewhere"',)  # RFC 3326 §2: it was not missed
 _FLOW_FAILED: Final = (430, 408)  # RFC 5626 §7: after any other answer the other flows of the instance are left alone
+
+
+def _moves_on(branch: Branch, status: int) -> bool:
+    """After a failure of its present hop a branch goes on to another server (§16.7 item 6, 503), or to another flow of
+    the client, which by RFC 5626 §7 a 503 of the client itself is no reason for."""
+    return branch.next_hop("503") if status == 503 else status in _FLOW_FAILED and branch.next_flow(str(status))
 
 
 def _ends_here(response: Response) -> bool:

@@ -307,6 +307,31 @@ def test_ranks_tried_in_turn_have_the_breadth_to_themselves(world: World, transp
     ends_with(alice, 480)
 
 
+@pytest.mark.parametrize(
+    ("ranks", "breadth", "shares"),
+    [
+        ((1.0, 1.0, 0.5), 60, (30, 30, 60)),
+        ((1.0, 1.0, 0.5, 0.5), 60, (30, 30, 30, 30)),
+        ((1.0, 1.0, 0.5, 0.5, 0.5), 60, (30, 30, 20, 20, 20)),
+        ((1.0, 0.5, 0.5, 0.2), 3, (3, 1, 1, 3)),
+        ((1.0, 1.0, 0.5, 0.5), 2, (1, 1, 1, 1)),
+    ],
+)
+def test_a_rank_is_given_the_breadth_that_the_rank_before_had(
+    world: World, transport: str, alice: Party, ranks: tuple[float, ...], breadth: int, shares: tuple[int, ...]
+) -> None:
+    """RFC 5393 §5.3.3.1, whatever the ranks' sizes; and all of a rank ring at once."""
+    bobs = desks(world, transport, *ranks)
+    calls(alice, bobs[0].uri, f"Max-Breadth: {breadth}")
+    for rank in dict.fromkeys(ranks):
+        ringing = [number for number, one in enumerate(ranks) if one == rank]
+        arrived = [bobs[number] << "INVITE" for number in ringing]
+        for number, at in zip(ringing, arrived, strict=True):
+            assert at.first("max-breadth") == str(shares[number])
+            refuses(bobs[number], at, 480)
+    ends_with(alice, 480)
+
+
 @pytest.mark.parametrize("value", ["-1", "wide", "1.5"])
 def test_an_unreadable_breadth_is_refused(world: World, transport: str, alice: Party, value: str) -> None:
     (bob,) = desks(world, transport, 1.0)

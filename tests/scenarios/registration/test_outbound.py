@@ -180,15 +180,33 @@ def test_the_next_flow_is_taken_when_one_has_failed(world: World, alice: Party, 
     alice.fail_call(486)
 
 
-@pytest.mark.parametrize("status", [486, 404, 480, 500, 603])
+@pytest.mark.parametrize("status", [486, 404, 480, 500, 503, 603])
 def test_the_next_flow_is_not_taken_when_the_client_has_answered(world: World, alice: Party, status: int) -> None:
+    """RFC 5626 §7: after 408 and 430 alone. A 503 goes back as 500, as that of any client (§16.7 item 6)."""
     first, second = two_flows(world)
     alice >> alice.request("INVITE", BOB)
     alice << 100
     second >> reply(second << "INVITE", status)
     second << "ACK"
-    alice.fail_call(status)
+    alice.fail_call(500 if status == 503 else status)
     first.nothing()
+
+
+@pytest.mark.parametrize("status", [408, 430, 487])
+def test_the_next_flow_is_not_taken_after_timer_c(world: World, alice: Party, status: int) -> None:
+    """The phone rang for three minutes, so it was reached: it is not to ring again over its other connection."""
+    first, second = two_flows(world)
+    alice >> alice.request("INVITE", BOB)
+    alice << 100
+    at_bob = second << "INVITE"
+    second >> reply(at_bob, 180)
+    alice << 180
+    world.advance(182)
+    second >> reply(second << "CANCEL", 200)
+    second >> reply(at_bob, status)
+    second << "ACK"
+    first.nothing()
+    alice.fail_call(480 if status == 430 else status)
 
 
 def test_the_next_flow_is_taken_when_the_connection_breaks_under_way(world: World, alice: Party) -> None:
