@@ -38,6 +38,7 @@ from sipgw.message.values import parse_name_addr
 _UNCHALLENGED = ("ACK", "CANCEL")  # RFC 3261 §22.1: they cannot be sent again, so they begin nothing
 _UNSIGNED = (100, 401)  # of this hop alone, and for a client whose keys may not be ours any more
 _INFO = ("authentication-info", "proxy-authentication-info")
+_TAKEN_FOR_OURS = frozenset({*_INFO, *CARRIERS})  # the real client reads the first of these, whichever scheme it names
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,11 @@ class SipaeServer:
     def sign(self, message: Request | Response, to: Flow) -> None:
         """Sign what goes to a client that has signed in on this flow; all else stays as it is."""
         associations = self._associations.of_flow(to)
-        if not associations or (isinstance(message, Response) and message.status in _UNSIGNED):
+        if not associations:
+            return
+        if not _TAKEN_FOR_OURS.isdisjoint(message.names):
+            _drop_signatures(message)
+        if isinstance(message, Response) and message.status in _UNSIGNED:
             return
         association = associations[0]
         if len(associations) > 1:
@@ -281,8 +286,6 @@ class SipaeServer:
             if found is None:
                 return
             association = found
-        if any(name in message.names for name in _INFO):
-            _drop_signatures(message)
         self._add_signature(message, association)
 
     def _add_signature(self, message: Request | Response, association: Association) -> None:
@@ -356,12 +359,9 @@ def _header(message: Request | Response, name: str) -> str:
 
 
 def _drop_signatures(message: Request | Response) -> None:
-    """Those of others, and one of ours where the same message goes out once more."""
-    kept = [
-        (line, name)
-        for line, name in zip(message.lines, message.names, strict=True)
-        if name not in _INFO or line_value(line).partition(" ")[0].lower() not in ("ntlm", "kerberos", "tls-dsk")
-    ]
+    """Those of others, and one of ours where the same message goes out once more. By any of them, whoever writes to a
+    client could have it look at that in place of our signature, and break off."""
+    kept = [pair for pair in zip(message.lines, message.names, strict=True) if pair[1] not in _TAKEN_FOR_OURS]
     message.lines[:] = [line for line, _ in kept]
     message.names[:] = [name for _, name in kept]
     message.reindex()

@@ -222,12 +222,37 @@ def test_signed_once_more_for_another() -> None:
     site = Site()
     alice, bob = signed_in(site), signed_in(site, name="CORP\\bob", uri=BOB.uri, over=flow(2))
     forged = 'Authentication-Info: NTLM rspauth="00", srand="1", snum="1", opaque="{}", qop="auth"'
-    message = alice.request("INFO", forged.format(alice.opaque), 'Authentication-Info: nextnonce="a"')
+    message = alice.request("INFO", forged.format(alice.opaque))
     site.server.sign(message, alice.flow)
     assert alice.hears(message)
     site.server.sign(message, bob.flow)
     assert bob.hears(message) and not alice.hears(message)
-    assert [name for name in message.names if "info" in name] == ["authentication-info"] * 2
+    assert [name for name in message.names if "info" in name] == ["authentication-info"]
+
+
+TAKEN_FOR_OURS = ("Authorization", "Proxy-Authorization", "Authentication-Info", "Proxy-Authentication-Info")
+
+
+@pytest.mark.parametrize("value", ['Digest rand="1", num="7"', "NTLM\trspauth=00", "NTLM", "Foo", "", "nextnonce=a"])
+@pytest.mark.parametrize("header", TAKEN_FOR_OURS)
+def test_nothing_stands_beside_our_signature(header: str, value: str) -> None:
+    """The real client looks for ours in the first of these, whatever its scheme, and breaks off where it is not."""
+    peer, line = signed_in(), f"{header}: {value}"
+    for message in (
+        peer.request("MESSAGE", line, f"{header.upper()} : x", to=f"<{ALICE.uri}>"),
+        response_to(peer.request("INVITE"), 200, headers=[line]),
+    ):
+        peer.site.server.sign(message, peer.flow)
+        assert peer.hears(message)
+        assert [name.title() for name in message.names if name.title() in TAKEN_FOR_OURS] == ["Authentication-Info"]
+
+
+def test_nor_in_its_place() -> None:
+    """Where we do not sign nobody else seems to."""
+    peer = signed_in()
+    refusal = response_to(peer.request("INVITE"), 401, headers=["Authentication-Info: NTLM rspauth=00"])
+    peer.site.server.sign(refusal, peer.flow)
+    assert "authentication-info" not in refusal.index
 
 
 def test_several_users_on_one_flow() -> None:
