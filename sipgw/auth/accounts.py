@@ -80,10 +80,10 @@ def _enter(names: dict[str, Account | None], name: str, account: Account) -> Non
         names[key] = None
 
 
-def key_of(name: str, account: Account | None) -> str:
-    """What an account is counted by, whichever of its names was given. Where there is none its spellings count together
-    as well, or a few tries would tell which accounts there are."""
-    return account.uri if account is not None else bare_name(name).lower()
+def key_of(name: str) -> str:
+    """What tries of a name are counted by. It follows from the name alone, never from whether somebody has it, or a few
+    tries would tell which accounts there are."""
+    return bare_name(name[4:] if name[:4].lower() == "sip:" else name).lower()
 
 
 def bare_name(name: str) -> str:

@@ -39,15 +39,17 @@ class DigestGate:
         return self._try(read, status, source, now)
 
     def _try(self, presented: Presented, status: int, source: str, now: float) -> Account | Answer:
-        key = key_of(presented.name, self._server.accounts.find(presented.name))
+        key = key_of(presented.name)
         wait = self._lockout.wait(key, source, now)
         if wait:
             return Answer(403, (f"Retry-After: {ceil(wait)}",), "too many failed sign-ins", presented.name)
-        checked = self._server.judge(presented, now, source)
+        account = self._server.accounts.find(presented.name)
+        uri = account.uri if account is not None else ""
+        checked = self._server.judge(presented, now, source, self._lockout.bars(uri, source, now))
         if checked.outcome is Outcome.REFUSED:
-            self._lockout.failed(key, source, now)
+            self._lockout.failed(key, uri, source, now)
         elif checked.outcome is Outcome.ACCEPTED:
-            self._lockout.succeeded(key, source)
+            self._lockout.succeeded(key, uri, source)
             assert checked.account is not None
             return checked.account
         return self._answer(checked, status, source, now)

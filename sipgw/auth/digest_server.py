@@ -21,6 +21,7 @@ from sipgw.message.uri import equivalent, parse_uri
 from sipgw.message.values import quote
 
 _NEEDED = ("username", "nonce", "uri", "response", "cnonce", "nc")
+_BARRED = "too many failed sign-ins by the names of this account"
 _COUNT = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -115,9 +116,9 @@ class DigestServer:
             checked = Checked(Outcome.MALFORMED, reason=error.reason)
         return self._counted(checked)
 
-    def judge(self, presented: Presented, now: float, source: str = "") -> Checked:
-        """The second half: whether they are."""
-        return self._counted(self._judge(presented, now, source))
+    def judge(self, presented: Presented, now: float, source: str = "", barred: bool = False) -> Checked:
+        """The second half: whether they are. Where the account is `barred` nothing is right."""
+        return self._counted(self._judge(presented, now, source, barred))
 
     def _counted(self, checked: Checked) -> Checked:
         self.counters[f"digest_{checked.outcome.value}"] += 1
@@ -134,7 +135,7 @@ class DigestServer:
                 return {**params, "algorithm": offered}
         return None
 
-    def _judge(self, presented: Presented, now: float, source: str) -> Checked:
+    def _judge(self, presented: Presented, now: float, source: str, barred: bool) -> Checked:
         name, params = presented.name, presented.params
         ours = params.get("opaque", self._opaque) == self._opaque
         if not ours or not self._nonces.is_good(params["nonce"], now, source):
@@ -145,8 +146,8 @@ class DigestServer:
         ha1 = decoy if account is None else account.ha1.get(algorithm, decoy)
         wanted = response_of(algorithm, ha1, presented.method, params)
         right = hmac.compare_digest(params["response"].encode("latin-1"), wanted.encode())
-        if not right or account is None or ha1 is decoy:
-            return Checked(Outcome.REFUSED, name, reason=_why(account, algorithm))
+        if not right or account is None or ha1 is decoy or barred:
+            return Checked(Outcome.REFUSED, name, reason=_BARRED if barred else _why(account, algorithm))
         use = self._nonces.use(params["nonce"], int(params["nc"], 16), now, source)
         if use is not Use.FRESH:
             return Checked(Outcome.REPLAYED, name, reason=f"the nonce is {use.value}")

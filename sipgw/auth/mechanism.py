@@ -49,10 +49,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Claim:
-    """The peer says that it is `name` and offers proof, which has not been looked at: `judge` does. So whoever guesses
-    passwords can be turned away before."""
+    """The peer says that it is `name`, which is a name of `uri`, "" where there is no account, and offers proof, which
+    has not been looked at: `judge` does. So whoever guesses passwords can be turned away before."""
 
     name: str
+    uri: str
     judge: Callable[[], Proven | Failed] = field(repr=False)
 
 

@@ -22,7 +22,7 @@ from spnego._ntlm_raw.messages import (
     Version,
 )
 
-from sipgw.auth.accounts import Account, Accounts, key_of
+from sipgw.auth.accounts import Account, Accounts
 from sipgw.auth.mechanism import Claim, Continue, Failed, Proven
 from sipgw.auth.ntlm_session import NtlmSession
 
@@ -145,7 +145,7 @@ class NtlmHandshake:
         if abs(off) > self._mechanism.clock_skew:
             return Failed(f"the clock of the client is {off:+.0f} s off", name, guessed=False, skewed=True)
         account = self._mechanism.accounts.find(name)
-        return Claim(key_of(name, account), partial(self._judge, response, account))
+        return Claim(name, account.uri if account is not None else "", partial(self._judge, response, account))
 
     def _judge(self, response: _Response, account: Account | None) -> Proven | Failed:
         known = account.nt_hash if account is not None else b""

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from sipgw.auth.mechanism import Handshake
 from sipgw.auth.sipae_associations import flow_key
+from sipgw.auth.source import source_of
 from sipgw.events import Flow
 
 
 @dataclass(frozen=True)
 class HandshakeLimits:
-    """`age` in seconds; a source is an address, behind which there may be an office."""
+    """`age` in seconds; a source is an address or IPv6 network, behind which there may be an office."""
 
     age: float = 60.0
     most: int = 4096
@@ -43,13 +44,14 @@ class Handshakes:
     def put(self, opaque: str, handshake: Handshake, scheme: str, flow: Flow, now: float) -> None:
         """Wait for the peer's next token, which has to come on the same flow."""
         self._drop_old(now)
-        own = self._by_source.get(flow.host, {})
+        source = source_of(flow.host)
+        own = self._by_source.get(source, {})
         if len(own) >= self._limits.most_per_source:
             self._displace(next(iter(own)))
         while len(self._pending) >= self._limits.most:
             self._displace(next(iter(self._pending)))
-        self._pending[opaque] = _Pending(handshake, scheme, flow_key(flow), flow.host, now)
-        self._by_source.setdefault(flow.host, {})[opaque] = None
+        self._pending[opaque] = _Pending(handshake, scheme, flow_key(flow), source, now)
+        self._by_source.setdefault(source, {})[opaque] = None
 
     def take(self, opaque: str, scheme: str, flow: Flow, now: float) -> Handshake | None:
         """The handshake that a token is for, which is waited for no longer: each challenge is good for one try."""

@@ -10,7 +10,7 @@ from email.utils import mktime_tz, parsedate_tz
 from math import ceil
 from random import Random
 
-from sipgw.auth.accounts import Account
+from sipgw.auth.accounts import Account, key_of
 from sipgw.auth.answer import Answer
 from sipgw.auth.lockout import Lockout
 from sipgw.auth.mechanism import Claim, Continue, Failed, Handshake, Mechanism, Proven
@@ -131,11 +131,12 @@ class SipaeServer:
             return Answer(status, (handshake_line(status, *target, opaque, step.token),))
         outcome = self._try(step, flow, now) if isinstance(step, Claim) else step
         if isinstance(outcome, Failed):
-            return self._failed(outcome, step.name.lower(), flow, now, status)
+            uri = step.uri if isinstance(step, Claim) else ""
+            return self._failed(outcome, step.name, uri, flow, now, status)
         if isinstance(outcome, Answer):
             return outcome
         association = self._associate(request, credentials, version, outcome, flow, now)
-        return self._accept(request, association, signature, flow, now, status)
+        return self._accept(request, association, outcome.name, signature, flow, now, status)
 
     def _handshake(self, credentials: Credentials, flow: Flow, now: float) -> Handshake | None:
         if credentials.opaque:
@@ -149,15 +150,18 @@ class SipaeServer:
         return opaque
 
     def _try(self, claim: Claim, flow: Flow, now: float) -> Proven | Failed | Answer:
-        wait = self._lockout.wait(claim.name.lower(), flow.host, now)
+        wait = self._lockout.wait(key_of(claim.name), flow.host, now)
         if wait:
             return Answer(403, (f"Retry-After: {ceil(wait)}",), "too many failed sign-ins", claim.name)
-        return claim.judge()
+        barred, outcome = self._lockout.bars(claim.uri, flow.host, now), claim.judge()
+        if barred and isinstance(outcome, Proven):
+            return Failed("too many failed sign-ins by the names of this account", claim.name)
+        return outcome
 
-    def _failed(self, failed: Failed, account: str, flow: Flow, now: float, status: int) -> Answer:
+    def _failed(self, failed: Failed, name: str, uri: str, flow: Flow, now: float, status: int) -> Answer:
         self._counters["sipae_failed"] += 1
         if failed.guessed:
-            self._lockout.failed(account, flow.host, now)
+            self._lockout.failed(key_of(name), uri, flow.host, now)
         status = 403 if failed.skewed else status
         return Answer(status, (), failed.reason, failed.name, failed=True, skewed=failed.skewed)
 
@@ -183,6 +187,7 @@ class SipaeServer:
         self,
         request: Request,
         association: Association,
+        name: str,
         signature: Signature | None,
         flow: Flow,
         now: float,
@@ -195,7 +200,7 @@ class SipaeServer:
             association.window.take(signature.number)
         if not association.account.enabled:
             return Answer(403, (), "the account is disabled", association.user)
-        self._lockout.succeeded(association.user, flow.host)
+        self._lockout.succeeded(key_of(name), association.user, flow.host)
         self._associations.add(association, now)
         self._counters["sipae_signed_in"] += 1
         return association.account

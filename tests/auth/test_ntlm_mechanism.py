@@ -117,7 +117,7 @@ def test_the_published_authenticate() -> None:
     handshake = server.begin()
     assert isinstance(handshake.step(b"", 0.0), Continue)
     claim = handshake.step(nlmp.AUTHENTICATE, 0.0)
-    assert isinstance(claim, Claim) and claim.name == "sip:u@d"
+    assert isinstance(claim, Claim) and (claim.name, claim.uri) == ("Domain\\User", "sip:u@d")
     proven = claim.judge()
     assert isinstance(proven, Proven) and proven.account is account and proven.name == "Domain\\User"
     client = NtlmSession(nlmp.SESSION_KEY, nlmp.FLAGS, client=True)
@@ -225,9 +225,9 @@ def test_names(user: str, domain: str) -> None:
 def test_names_of_one_account_are_claimed_as_one() -> None:
     handshake, challenge = begun(mechanism())
     steps = [handshake.step(answer(challenge, *name), NOW) for name in (("alice", "CORP"), ("Alice", ""))]
-    assert [step.name for step in steps if isinstance(step, Claim)] == [ALICE.uri] * 2
+    assert [step.uri for step in steps if isinstance(step, Claim)] == [ALICE.uri] * 2
     unknown = handshake.step(answer(challenge, "Mallory", "CORP"), NOW)
-    assert isinstance(unknown, Claim) and unknown.name == "mallory"
+    assert isinstance(unknown, Claim) and (unknown.name, unknown.uri) == ("CORP\\Mallory", "")
 
 
 def test_a_disabled_account_is_proved_and_for_others_to_refuse() -> None:

@@ -83,6 +83,17 @@ def test_handshakes_are_bounded() -> None:
     assert site.server.sizes()["handshakes"] == 3 and site.counters["sipae_handshakes_displaced"] == 7
 
 
+def test_handshakes_of_one_ipv6_network_are_of_one_source() -> None:
+    site = Site(SipaeSettings(handshakes=HandshakeLimits(most_per_source=3)))
+    for cid in range(1, 11):
+        peer = Peer(site, over=flow(cid, f"2001:db8::{cid:x}"))
+        assert isinstance(site.judge(peer.handshake(b""), peer.flow), Answer)
+    assert site.server.sizes()["handshakes"] == 3
+    other = Peer(site, over=flow(99, "2001:db8:0:1::1"))
+    assert isinstance(site.judge(other.handshake(b""), other.flow), Answer)
+    assert site.server.sizes()["handshakes"] == 4
+
+
 def test_taken_over_by_other_settings() -> None:
     site = Site()
     peer, waiting = signed_in(site), Peer(site, over=flow(2))
@@ -119,7 +130,7 @@ def test_nobody_can_end_an_association_by_a_bad_signature() -> None:
         bad.lines[-1] = bad.lines[-1].replace('response="01', 'response="02').replace("cnum=", f'x="{number}", cnum=')
         assert refused(peer.site.judge(bad, peer.flow), 401, "a bad signature", failed=True)
     assert peer.site.counters["sipae_bad_signature"] == 200
-    assert peer.send() is ALICE and not peer.site.lockout.wait(ALICE.uri, peer.flow.host, peer.site.now)
+    assert peer.send() is ALICE and not peer.site.lockout.wait("alice", peer.flow.host, peer.site.now)
 
 
 def test_nobody_can_move_the_window_without_the_keys() -> None:

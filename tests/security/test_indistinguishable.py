@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from sipgw.auth.accounts import Account
+from sipgw.auth.accounts import Account, AccountTable
 from sipgw.auth.answer import Answer
 from sipgw.auth.gate import Gate
-from sipgw.auth.password import ha1_of
+from sipgw.auth.password import ha1_of, nt_hash
 from sipgw.message import Message, Request, Response
 from tests.auth.vectors.peer import Peer, Site
 from tests.harness import CONTACT_OBJECT, DOMAIN, FQDN, Party
@@ -17,6 +17,8 @@ from tests.security.watching import Watched
 
 ALIASES = ("CORP\\alice", "alice@corp.example.test")
 ALICE = Account(f"sip:alice@{DOMAIN}", ("alice", *ALIASES), ha1=ha1_of("alice", DOMAIN, PASSWORD))
+LIZ = Account(f"sip:alice@{DOMAIN}", (*ALIASES, "liz@corp.example.test"), ha1=ha1_of("alice", DOMAIN, PASSWORD))
+TWO_NAMES = Account("sip:alice@contoso.com", ("CORP\\alice", "liz@corp.contoso.com"), nt_hash("secret"))
 NO_HA1 = Account(f"sip:dave@{DOMAIN}", ("dave",))
 NT_ONLY = Account(f"sip:erin@{DOMAIN}", ("erin",), nt_hash=bytes(16))
 _CHANCE = re.compile(
@@ -91,12 +93,15 @@ def test_the_comparison_sees_a_difference() -> None:
     assert right != guesses("nobody", PASSWORD, "MESSAGE", "UDP", QUICK)
 
 
-def spellings(names: tuple[str, ...]) -> list[int]:
+def spellings(names: tuple[str, ...], *accounts: Account, last: str = "guessed") -> list[int]:
+    """The answers to a guess by each name in turn, the last time with this password."""
     world = site()
+    if accounts:
+        world.directory.now_has(*accounts)
     told = []
-    for name in names:
-        party = world.phone("mallory", "UDP")
-        person = Person(party, name, "guessed")
+    for number, name in enumerate(names, 1):
+        party = world.phone("alice" if accounts else "mallory", "UDP")
+        person = Person(party, name, last if number == len(names) else "guessed")
         for _ in range(2):
             person.send(party.request("OPTIONS", f"sip:{DOMAIN}"))
             (answer,) = party.inbox
@@ -108,9 +113,42 @@ def spellings(names: tuple[str, ...]) -> list[int]:
     return told
 
 
-def test_spellings_of_a_name_count_together_whether_it_exists_or_not() -> None:
-    known = spellings(("alice", "alice", "alice", "alice", "CORP\\alice", "alice@corp.example.test"))
-    assert known == spellings(("nobody", "nobody", "nobody", "nobody", "CORP\\nobody", "nobody@corp.example.test"))
+SPELLINGS = [
+    "{}",
+    "CORP\\{}",
+    "{}@corp.example.test",
+    "ZZZ\\{}",
+    "{}@zzz.test",
+    "\\{}",
+    "{}@x",
+    f"sip:{{}}@{DOMAIN}",
+    "SIP:{}@zzz.test",
+]
+
+
+@pytest.mark.parametrize("other", SPELLINGS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_spellings_of_a_name_count_together_whether_it_exists_or_not(other: str, turned: bool) -> None:
+    """Also by domains that are none of its own: what is counted together must not tell what belongs together."""
+    told = []
+    for name in ("alice", "nobody"):
+        names = (name,) * 4 + (other.format(name),) * 2 if not turned else (other.format(name),) * 4 + (name,) * 2
+        told.append(spellings(names))
+    assert told[0] == told[1] and told[0][-1] == 403
+
+
+def test_two_names_of_an_account_do_not_show_to_be_of_one() -> None:
+    """What failed by one is not told of by the other; but the password is not right there any more either."""
+    for names in (("alice", "liz@corp.example.test"), ("liz", "CORP\\alice")):
+        for one, other in (names, names[::-1]):
+            told = spellings((one,) * 4 + (other,) * 3, LIZ)
+            assert told == spellings(("nobody",) * 4 + ("somebody",) * 3, LIZ)
+            told = spellings((one,) * 4 + (other,) * 3, LIZ, last=PASSWORD)
+            assert told == spellings(("nobody",) * 4 + ("somebody",) * 3, LIZ)
+
+
+def test_the_comparison_sees_that_the_password_is_right() -> None:
+    assert spellings(("alice",) * 2, LIZ, last=PASSWORD)[-1] == 200
 
 
 # NTLM
@@ -157,6 +195,32 @@ def test_ntlm(name: str, version: int, method: str) -> None:
     assert told == shakes_hands("CORP\\nobody", 12, version, method)
     assert any("gssapi-data" in text for text in told)
     assert any(text.startswith("SIP/2.0 403") for text in told), "the lock is part of it"
+
+
+def signs_in(names: tuple[str, ...], last: str = "guessed") -> list[tuple[int, int]]:
+    """The answers to a guess by each name in turn, and how many header lines each has."""
+    there, told = Site(accounts=AccountTable([TWO_NAMES])), []
+    for number, name in enumerate(names, 1):
+        came = Peer(there, name, password=last if number == len(names) else "guessed").sign_in()
+        told.append((came.status, len(came.headers)) if isinstance(came, Answer) else (200, 0))
+    return told
+
+
+@pytest.mark.parametrize("other", SPELLINGS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_spellings_by_ntlm(other: str, turned: bool) -> None:
+    told = []
+    for name in ("alice", "nobody"):
+        one, then = f"CORP\\{name}", other.format(name)
+        told.append(signs_in((one,) * 4 + (then,) * 2 if not turned else (then,) * 4 + (one,) * 2))
+    assert told[0] == told[1] and told[0][-1] == (403, 1)
+
+
+def test_two_names_of_an_account_by_ntlm() -> None:
+    for last in ("guessed", "secret"):
+        told = signs_in(("CORP\\alice",) * 4 + ("liz",) * 2, last)
+        assert told == signs_in(("CORP\\nobody",) * 4 + ("somebody",) * 2)
+    assert signs_in(("CORP\\alice", "liz"), "secret")[-1] == (200, 0), "the comparison sees a difference"
 
 
 # who asks without any credentials

@@ -188,7 +188,8 @@ class Servers(NamedTuple):
 class Tried(NamedTuple):
     """What came of an attempt to sign in: see `Lockout.learn`."""
 
-    account: str
+    name: str
+    uri: str
     source: str
     succeeded: bool
 

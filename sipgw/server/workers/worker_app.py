@@ -119,8 +119,8 @@ class WorkerApp(GatewayApp):
             sign_in.gate.tell_flows(self._membership.signs)
         await super()._use_sign_in(sign_in)
 
-    def _tell_tried(self, account: str, source: str, succeeded: bool) -> None:
-        self._membership.tell_all(wire.Tried(account, source, succeeded))
+    def _tell_tried(self, name: str, uri: str, source: str, succeeded: bool) -> None:
+        self._membership.tell_all(wire.Tried(name, uri, source, succeeded))
 
     def _learn(self, tried: wire.Tried) -> None:
         if self._sign_in is not None:

@@ -36,10 +36,15 @@ M = TypeVar("M", Request, Response)
 class Site:
     """A server with NTLM; `now` is its clock."""
 
-    def __init__(self, settings: SipaeSettings | None = None, lockout: LockoutSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: SipaeSettings | None = None,
+        lockout: LockoutSettings | None = None,
+        accounts: AccountTable | None = None,
+    ) -> None:
         self.now = 1000.0
         self.counters: Counter[str] = Counter()
-        self.accounts = AccountTable([ALICE, BOB, GONE, HASHLESS])
+        self.accounts = accounts or AccountTable([ALICE, BOB, GONE, HASHLESS])
         self.lockout = Lockout(lockout or LockoutSettings(), self.counters)
         self.random = Random(1)
         self.server = self.make(settings or SipaeSettings())

@@ -151,12 +151,12 @@ async def test_from_one_to_another_and_to_all(tmp_path: Path) -> None:
         first, second, third = [await found.worker() for _ in range(3)]
         first.say(wire.SendFailed("key", "reason"), target=1, manner=LOSABLE)
         assert await second.hears(wire.SendFailed) == wire.SendFailed("key", "reason")
-        first.say(wire.Tried("alice", "127.0.0.1", False), target=ALL)
+        first.say(wire.Tried("alice", "sip:alice@contoso.com", "127.0.0.1", False), target=ALL)
         for other in (second, third):
-            assert await other.hears(wire.Tried) == wire.Tried("alice", "127.0.0.1", False)
+            assert await other.hears(wire.Tried) == wire.Tried("alice", "sip:alice@contoso.com", "127.0.0.1", False)
         first.say(wire.Ready())
-        second.say(wire.Tried("bob", "127.0.0.1", True), target=0)
-        assert await first.hears(wire.Tried) == wire.Tried("bob", "127.0.0.1", True)
+        second.say(wire.Tried("bob", "sip:bob@contoso.com", "127.0.0.1", True), target=0)
+        assert await first.hears(wire.Tried) == wire.Tried("bob", "sip:bob@contoso.com", "127.0.0.1", True)
         assert found.heard == [(0, wire.Ready())]
 
 

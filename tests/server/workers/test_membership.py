@@ -160,5 +160,5 @@ async def test_answers(bench: Bench) -> None:
 
 
 async def test_all_are_told(bench: Bench) -> None:
-    bench.join().membership.tell_all(wire.Tried("alice", "127.0.0.1", False))
-    assert bench.sent.packets == [(ALL, NEEDED, wire.Tried("alice", "127.0.0.1", False))]
+    bench.join().membership.tell_all(wire.Tried("alice", "sip:alice@contoso.com", "127.0.0.1", False))
+    assert bench.sent.packets == [(ALL, NEEDED, wire.Tried("alice", "sip:alice@contoso.com", "127.0.0.1", False))]
