@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic as clock
+from traceback import extract_tb
 
 from structlog.typing import FilteringBoundLogger
 
@@ -45,9 +47,11 @@ class Directory:
         self._task: asyncio.Task[None] | None = None
 
     def find(self, name: str) -> Account | None:
+        self._forget_old(clock())  # here, as a reading that never comes back must keep nobody for longer
         return self._table.find(name)
 
     def __len__(self) -> int:
+        self._forget_old(clock())
         return len(self._table)
 
     async def start(self) -> None:
@@ -72,6 +76,9 @@ class Directory:
         except DirectoryError as error:
             self._failed(str(error), now)
             return False
+        except Exception as error:  # whatever it is, it must not be the end of reading
+            self._failed(_whereabouts(error), now)
+            return False
         changed = len(table) != len(self._table) or self._at is None or self._away
         self._table, self._at, self._away = table, now, False
         self._counters["directory_read"] += 1
@@ -88,6 +95,9 @@ class Directory:
         if not self._away:
             self._log.error("directory away", reason=reason, users=len(self._table))
         self._away = True
+        self._forget_old(now)
+
+    def _forget_old(self, now: float) -> None:
         if self._at is not None and now - self._at > self._keeping.keep:
             self._log.error("directory away for too long: its users are forgotten", users=len(self._table))
             self._table, self._at = AccountTable(), None
@@ -104,3 +114,10 @@ class Directory:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+
+def _whereabouts(error: Exception) -> str:
+    """What nobody has foreseen. Its own words are left out: they may have a password in them."""
+    frames = extract_tb(error.__traceback__)
+    at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{at}"

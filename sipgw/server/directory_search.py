@@ -60,6 +60,8 @@ def read_directory(source: Source) -> Found:
         raise DirectoryError(f"{source.url}: {_reason(error)}") from None
     except OSError as error:
         raise DirectoryError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
+    except UnicodeDecodeError:  # whose words have some of the password
+        raise DirectoryError(f"{source.password_file}: not UTF-8") from None
 
 
 def _client(source: Source) -> "bonsai.LDAPClient":

@@ -168,12 +168,13 @@ class Away:
 
     def __init__(self) -> None:
         self.there = True
+        self.error: Exception = DirectoryError("ldap://x: away")
         self.entries: list[Entry] = [FULL]
         self.counters: Counter[str] = Counter()
 
     def read(self) -> Found:
         if not self.there:
-            raise DirectoryError("ldap://x: away")
+            raise self.error
         return read_entries(self.entries, RULES)
 
     def directory(self, refresh: float = 300.0, keep: float = 3600.0) -> Directory:
@@ -224,6 +225,36 @@ async def until(condition: Callable[[], object]) -> None:
             return
         await asyncio.sleep(0.01)
     pytest.fail("it does not come about")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("the secret"), KeyError("secret"), UnicodeDecodeError("a", b"", 0, 1, "")]
+)
+async def test_nothing_that_goes_wrong_is_the_end_of_reading(error: Exception) -> None:
+    away = Away()
+    directory = away.directory(refresh=0.01)
+    with capture_logs() as logs:
+        await directory.start()
+        away.there, away.error = False, error
+        await until(lambda: away.counters["directory_failed"] > 1)
+        away.entries, away.there = [], True
+        await until(lambda: directory.find("alice") is None)
+        await directory.close()
+    (told,) = [line["reason"] for line in logs if line["event"] == "directory away"]
+    assert told.startswith(f"{type(error).__name__} at test_directory.py:") and "secret" not in told
+
+
+async def test_a_reading_that_never_ends_keeps_nobody_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away()
+    directory, clock = away.directory(), [1000.0]
+    monkeypatch.setattr(module, "clock", lambda: clock[0])
+    assert await directory.refresh()
+    clock[0] += 3600.0
+    assert directory.find("alice") is not None and len(directory) == 1
+    clock[0] += 1.0
+    with capture_logs() as logs:
+        assert len(directory) == 0 and directory.find("alice") is None
+    assert [line["event"] for line in logs] == ["directory away for too long: its users are forgotten"]
 
 
 async def test_read_again_and_again() -> None:

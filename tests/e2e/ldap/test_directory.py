@@ -104,9 +104,12 @@ def test_what_is_wrong_is_said_and_not_the_password(tmp_path: Path) -> None:
         where = source(tmp_path, server.port)
         wrong = tmp_path / "wrong"
         wrong.write_text("wrong secret")
+        latin = tmp_path / "latin"
+        latin.write_bytes(b"secret \xfc")
         for change, said in (
             ({"password_file": wrong}, "nvalid"),
             ({"password_file": tmp_path / "none"}, "No such file"),
+            ({"password_file": latin}, "latin: not UTF-8"),
             ({"base": "dc=elsewhere"}, "o such"),
             ({"filter": "(("}, "filter"),
             ({"url": "ldap://127.0.0.1:1"}, "an't contact"),
