@@ -19,7 +19,7 @@ CREDENTIALS = {401: "Authorization", 407: "Proxy-Authorization"}
 def read_auth(value: str) -> tuple[str, dict[str, str]]:
     """One challenge or one set of credentials: the scheme in lower case, and its parameters, unquoted, by their names
     in lower case. Raises MalformedMessage, also for a parameter that is there twice."""
-    scheme, _, rest = value.strip().partition(" ")
+    scheme, rest = scheme_of(value)
     pieces = split_list(rest)
     if len(pieces) > MAX_PARAMS:
         raise MalformedMessage(f"more than {MAX_PARAMS} authentication parameters")
@@ -30,7 +30,13 @@ def read_auth(value: str) -> tuple[str, dict[str, str]]:
         if not equals or not name or name in params or len(text) > MAX_VALUE:
             raise MalformedMessage(f"authentication parameters that cannot be read, at {name[:20]!r}")
         params[name] = text
-    return scheme.lower(), params
+    return scheme, params
+
+
+def scheme_of(value: str) -> tuple[str, str]:
+    """The scheme of a challenge or of credentials in lower case, "" without one, and the rest."""
+    scheme, *rest = value.split(None, 1) or [""]
+    return scheme.lower(), rest[0] if rest else ""
 
 
 def response_of(algorithm: str, ha1: str, method: str, params: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from enum import Enum
 from random import Random
 
 from sipgw.auth.accounts import Account, Accounts
-from sipgw.auth.digest import CHALLENGE, CREDENTIALS, from_wire, read_auth, response_of
+from sipgw.auth.digest import CHALLENGE, CREDENTIALS, from_wire, read_auth, response_of, scheme_of
 from sipgw.auth.digest_nonce import Nonces, Use
 from sipgw.auth.password import digest
 from sipgw.message.errors import MalformedMessage, MalformedUri
@@ -127,7 +127,7 @@ class DigestServer:
     def _credentials(self, request: Request, status: int) -> dict[str, str] | None:
         """Those for this realm (§22.3: a request may have some for others) and an algorithm that was offered."""
         for line in request.lines_of(CREDENTIALS[status].lower()):
-            if line[:7].lower() != "digest ":
+            if scheme_of(line)[0] != "digest":
                 continue
             _, params = read_auth(line)
             offered = _algorithm(params, self.settings.algorithms)

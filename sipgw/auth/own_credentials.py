@@ -1,17 +1,17 @@
 """Credentials that are for this server: nobody beyond it has to see them (RFC 3261 §22.3, §26.1)."""
 
-import re
-
+from sipgw.auth.digest import read_auth, scheme_of
+from sipgw.message.errors import MalformedMessage
 from sipgw.message.heads import line_value
 from sipgw.message.message import Request, Response
 
 _CARRIERS = ("authorization", "proxy-authorization")
 _SIGNING = ("ntlm", "kerberos")  # [MS-SIPAE]: between a client and its first hop only
-_REALM = re.compile(r'[\s,]realm\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 
 
 def drop_credentials(message: Request | Response, realm: str = "") -> None:
-    """Remove signatures and NTLM or Kerberos tokens, and Digest for our `realm`."""
+    """Remove signatures and NTLM or Kerberos tokens, and Digest for our `realm`, or for none that can be read: what is
+    ours is read as where it is checked, so that nothing is taken there and passed on here."""
     if not any(name in message.index for name in _CARRIERS):
         return
     kept = [
@@ -25,8 +25,10 @@ def drop_credentials(message: Request | Response, realm: str = "") -> None:
 
 
 def _is_ours(value: str, realm: str) -> bool:
-    scheme = value.split(maxsplit=1)[0].lower() if value else ""
-    if scheme in _SIGNING:
+    scheme = scheme_of(value)[0]
+    if scheme != "digest":
+        return scheme in _SIGNING
+    try:
+        return read_auth(value)[1].get("realm", realm) == realm
+    except MalformedMessage:
         return True
-    named = _REALM.search(value)
-    return scheme == "digest" and named is not None and named[1] == realm

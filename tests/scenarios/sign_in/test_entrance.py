@@ -81,12 +81,58 @@ def test_what_a_client_says_that_it_is_counts_for_nothing(world: World, claim: s
     assert invite.lines_of(claim.lower()) == ([f"<sip:alice@{DOMAIN}>"] if claim.startswith("P-A") else [])
 
 
-def test_credentials_for_others_pass(world: World) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        'Digest username="a", realm="chat.example.test", nonce="n", uri="sip:x", response="r"',
+        "Digest username=a, realm=chat.example.test, response=r",
+        f'Digest username="a, realm={DOMAIN}", realm="x{DOMAIN}", response="r"',
+        f'Digest x="\\"", realm="\\"{DOMAIN}", response="r"',
+        f'Digest\tREALM = "{DOMAIN}." , response="r"',
+        "Basic YTpi",
+        f'Bearer realm="{DOMAIN}"',
+    ],
+)
+def test_credentials_for_others_pass(world: World, other: str) -> None:
     pool = world.pool_servers()[0]
-    other = 'Digest username="a", realm="chat.example.test", nonce="n", uri="sip:x", response="r"'
     invite = call(Person(world.phone("alice")), pool, f"Authorization: {other}", f"Proxy-Authorization: {other}")
     assert invite.lines_of("authorization") == [other]
     assert invite.lines_of("proxy-authorization") == [other]
+
+
+OWN_SPELLINGS = {  # of credentials for our realm, which are good in each
+    "plain": lambda line: line,
+    "unquoted": lambda line: line.replace(f'realm="{DOMAIN}"', f"realm={DOMAIN}"),
+    "quoted-pair": lambda line: line.replace(f'realm="{DOMAIN}"', f'realm="\\{DOMAIN}"'),
+    "spaced": lambda line: line.replace(f'realm="{DOMAIN}"', f'realm = \t"{DOMAIN}" '),
+    "capitals": lambda line: line.replace("realm=", "REALM=").replace("Digest ", "dIGEST "),
+    "a-tab": lambda line: line.replace("Digest ", "Digest\t"),
+    "a-fold": lambda line: line.replace("Digest ", "Digest\r\n "),
+    "close": lambda line: line.replace(", realm", ",realm"),
+    "another-before": lambda line: line.replace("Digest ", 'Digest x="a, realm=", '),
+    "one-within-another": lambda line: line.replace("Digest ", 'Digest x="\\", realm=\\"b\\"", '),
+    "first": lambda line: line.replace(f', realm="{DOMAIN}"', "").replace("Digest ", f'Digest realm="{DOMAIN}", '),
+}
+
+
+@pytest.mark.parametrize("spelling", OWN_SPELLINGS)
+def test_credentials_for_us_go_no_further_however_they_are_written(world: World, spelling: str) -> None:
+    pool, alice = world.pool_servers()[0], Person(world.phone("alice"))
+    alice.ask("OPTIONS", f"sip:{DOMAIN}")  # so that there is a nonce
+    alice.party << 200
+    request = alice.party.request("MESSAGE", CONTACT_OBJECT, cseq=9)
+    (line,) = alice.digest.credentials("MESSAGE", CONTACT_OBJECT)
+    line = OWN_SPELLINGS[spelling](line)
+    unread = (
+        'Authorization: Digest realm="x", realm="y"',
+        f"Authorization: Digest realm={DOMAIN}",
+        "Authorization: ntlm",
+    )
+    alice.party >> with_headers(request, [line, *unread])
+    message = pool << "MESSAGE"
+    assert not message.lines_of("proxy-authorization") and not message.lines_of("authorization")
+    pool >> reply(message, 200)
+    alice.party << 200
 
 
 @pytest.mark.parametrize("of", ["bob", "carol", "ocschat"])
