@@ -83,11 +83,16 @@ class Gate:
         self._counters["challenged"] += 1
         return answer
 
-    def admits_ack(self, ack: Request, flow: Flow, now: float) -> bool:
-        """ACK is never challenged. Where it is signed the signature has to be good; it may do without where Digest is
-        spoken, as what routes it is a token that we have made ourselves."""
+    def admits_ack(self, ack: Request, flow: Flow, now: float) -> Account | bool:
+        """Who has signed an ACK, which is never challenged. Where it is signed the signature has to be good. It may do
+        without, True, where Digest is spoken and nobody signs on its way: what routes it is a token that we have made
+        ourselves."""
         found = self._sipae.judge(ack, flow, now) if self._sipae is not None else None
-        return isinstance(found, Account) or (found is None and self._digest is not None)
+        if isinstance(found, Account):
+            found = self._still_good(found)
+        if isinstance(found, Account):
+            return found
+        return found is None and self._digest is not None and not self.signs_for(flow)
 
     def hears(self, message: Request | Response, flow: Flow, now: float) -> bool:
         """False for a response with a signature that is not its sender's. A good one goes no further than here."""

@@ -3,6 +3,7 @@
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from sipgw.auth.accounts import Account
 from sipgw.auth.answer import Answer
 from sipgw.auth.gate import Gate
 from sipgw.auth.own_credentials import drop_credentials
@@ -71,7 +72,11 @@ class Entrance:
         try:
             if self._is_from_server(ack, flow, now):
                 return True
-            admitted = self._gate.admits_ack(ack, flow, now)
+            signer = self._gate.admits_ack(ack, flow, now)
+            if isinstance(signer, Account):
+                admitted = not _speaks_for_another(ack, signer.uri)
+            else:  # a user who signs signs this too, wherever it seems to come from
+                admitted = signer and not any(map(self._gate.signs_for, self._router.senders(ack)))
         except MalformedMessage:
             return False
         if admitted:

@@ -437,6 +437,18 @@ class Router:
             return False
         return bool(side.pool) and self._pool_by_checksum(side.pool) is not None
 
+    def senders(self, request: Request) -> list[Flow]:
+        """The ways to its sender that our tokens in a request inside a dialog have."""
+        found = []
+        for value in (*request.values("route"), f"<{request.uri}>"):
+            try:
+                token = self._own_token(value) or ""
+                side = self._tokens.sender(token, request.call_id, request.from_tag, request.to_tag)
+            except ValueError:  # another's, or none
+                continue
+            found.append(Flow(side.transport or "TCP", side.host, side.port, None, side.cid))
+        return found
+
 
 _NOT_LOCATED: Final = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
 
