@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 BY_SIGNAL = Actor("signal", "SIGHUP")
 DRAIN, DRAIN_STEP = 5.0, 0.05  # seconds that transactions get to finish after SIGTERM, and between looks
+USERS_PATIENCE = 10.0  # seconds for a directory to be read again before an address is refused as that of a user
 FILES_POLL = 0.5  # seconds between looks for endpoints changed by the command line, and for new certificates
 
 
@@ -147,6 +149,14 @@ class GatewayApp:
     async def followed(self) -> None:
         """Take over what has been changed in the store just now; when it returns it is in effect."""
         self.follow_store()
+
+    async def users_followed(self) -> None:
+        """Take over what has been changed about users just now, in the file or the directory; when it returns it is in
+        effect, unless the directory takes longer than that."""
+        if self._sign_in is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(USERS_PATIENCE):
+                    await self._sign_in.users.follow()
 
     async def all_readings(self, readings: "Readings") -> "Readings":
         """Those of this process, with what others have counted that share the work."""

@@ -79,6 +79,8 @@ class Directory:
         except Exception as error:  # whatever it is, it must not be the end of reading
             self._failed(_whereabouts(error), now)
             return False
+        if self._at is not None and now < self._at:
+            return True  # another reading, which began later, was faster
         changed = len(table) != len(self._table) or self._at is None or self._away
         self._table, self._at, self._away = table, now, False
         self._counters["directory_read"] += 1

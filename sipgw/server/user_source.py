@@ -50,6 +50,12 @@ class UserSource:
             self._log.info("users read", file=str(self._path), users=len(self._file or ()))
             self._warn()
 
+    async def follow(self) -> None:
+        """Take over what has been changed just now, also in a directory, which is read again."""
+        self.look()
+        if self._directory is not None:
+            await self._directory.refresh()
+
     def _warn(self) -> None:
         if self._path is not None and readable_by_others(self._path):
             advice = "whoever reads an NT hash can sign in with it: chmod 600"

@@ -1,6 +1,7 @@
 """Users in a directory, without one: entries to accounts, and what is kept for how long."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -201,6 +202,31 @@ async def test_kept_for_a_time_and_then_forgotten(monkeypatch: pytest.MonkeyPatc
     assert await directory.refresh()
     assert directory.find("alice") is not None
     assert away.counters == {"directory_read": 2, "directory_failed": 4}
+
+
+async def test_a_reading_that_began_earlier_does_not_undo_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it is read at once, before an endpoint is refused, while a reading is under way anyway."""
+    away = Away()
+    directory = away.directory()
+    clock = [1000.0]
+    monkeypatch.setattr(module, "clock", lambda: clock[0])
+    held, going = threading.Event(), threading.Event()
+
+    def read() -> Found:
+        found = away.read()
+        if not going.is_set():
+            going.set()
+            held.wait(30.0)
+        return found
+
+    monkeypatch.setattr(directory, "_read", read)
+    early = asyncio.create_task(directory.refresh())
+    await asyncio.to_thread(going.wait)
+    clock[0], away.entries = 1001.0, []
+    assert await directory.refresh()
+    held.set()
+    assert await early
+    assert directory.find("alice") is None
 
 
 async def test_what_is_not_usable_is_told_by_name() -> None:

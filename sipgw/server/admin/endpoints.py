@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sipgw.auth.accounts import Account
 from sipgw.observability.log import get_logger
 from sipgw.registry import (
     BadAddress,
@@ -52,6 +53,8 @@ async def make_endpoint(call: Call) -> Answer:
     name = check_display_name(wanted.display_name)
     made = Endpoint(f"sip:{parse_address(wanted.sip_address)}", wanted.pool_fqdn.strip().lower(), name)
     async with gateway.changing:
+        if _account(gateway, made) is not None:  # perhaps no longer: it may have been disabled just now
+            await gateway.users_followed()
         _refuse_user(gateway, made)
         _stored_now(gateway).add(made)
         await asyncio.to_thread(_make, gateway, _who(call), made)
@@ -77,11 +80,17 @@ def _address(written: str) -> str:
         raise NotFound(str(error)) from None
 
 
-def _refuse_user(gateway: "GatewayApp", made: Endpoint) -> None:
-    """The store knows who is signed in, but only the gateway who could."""
+def _account(gateway: "GatewayApp", made: Endpoint) -> Account | None:
+    """The user who may sign in with that address, by what was last read of users."""
     gate = gateway.engine.gate
     account = gate.accounts.find(made.sip_address) if gate is not None else None
-    if account is not None and account.enabled:
+    return account if account is not None and account.enabled else None
+
+
+def _refuse_user(gateway: "GatewayApp", made: Endpoint) -> None:
+    """The store knows who is signed in, but only the gateway who could."""
+    account = _account(gateway, made)
+    if account is not None:
         name = f" {account.names[0]}" if account.names else ""
         raise HeldByUser(f"{made.sip_address} is the address of the user{name}; delete or disable that user first")
     live = gateway.engine.location.bindings(made.key, asyncio.get_running_loop().time())

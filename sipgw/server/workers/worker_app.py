@@ -16,7 +16,7 @@ from sipgw.core.ownership import first_cid
 from sipgw.events import Listener, Persist
 from sipgw.observability.log import get_logger, silent_logger
 from sipgw.observability.shares import Share, WorkerReading, counted, times_of, together, with_share
-from sipgw.server.app import GatewayApp, clock_offset
+from sipgw.server.app import USERS_PATIENCE, GatewayApp, clock_offset
 from sipgw.server.audit import Actor
 from sipgw.server.ears import Ears
 from sipgw.server.log_file import OUTPUT
@@ -65,6 +65,7 @@ class WorkerApp(GatewayApp):
         self._told_bans: set[str] = set()
         membership.told_by = {wire.Tried: self._learn}
         membership.answers = {"follow": lambda value: self.follow_store(), "share": self._told_share}
+        membership.answers["users"] = lambda value: GatewayApp.users_followed(self)
         membership.answers |= {"calls": self._told_calls, "parts": self._told_parts}
         self._count_next = 0.0
 
@@ -216,6 +217,10 @@ class WorkerApp(GatewayApp):
     async def followed(self) -> None:
         self.follow_store()
         await self._membership.ask_others("follow")
+
+    async def users_followed(self) -> None:
+        others = self._membership.ask_others("users", patience=USERS_PATIENCE)
+        await asyncio.gather(super().users_followed(), others)
 
     async def reload(self, who: Actor | None = None) -> list[str]:
         """The supervisor reads the file, and tells all workers."""

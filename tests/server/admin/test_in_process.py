@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,16 @@ from typing import Any
 import pytest
 import trustme
 
+from sipgw.auth.accounts import Account
 from sipgw.config import parse_config
 from sipgw.observability import log
 from sipgw.registry import Endpoint
-from sipgw.server import store_file
+from sipgw.server import app as app_module
+from sipgw.server import store_file, user_source
 from sipgw.server.admin import lag
 from sipgw.server.admin.lag import LoopLag
 from sipgw.server.app import GatewayApp
+from sipgw.server.directory_entries import Found
 from sipgw.server.ears import Ears
 from sipgw.server.store_file import StoreError
 from tests.ports import free_port
@@ -104,6 +108,61 @@ async def test_what_many_want_at_once_one_gets(tmp_path: Path) -> None:
         assert len(app.registry.endpoints()) == 9
         answers = await asyncio.gather(*(ask(app, "DELETE", "/api/v1/endpoints/e1@contoso.com") for _ in range(4)))
         assert sorted(status for status, _ in answers) == [200, 404, 404, 404]
+
+
+USERS = '[[user]]\nuri = "sip:second@contoso.com"\nnames = ["second"]\npassword = "secret"\n'
+
+
+async def test_a_user_of_just_now_disabled_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users are looked at again before somebody is refused for them; not only when that is due."""
+    monkeypatch.setattr(app_module, "FILES_POLL", 3600.0)
+    users = tmp_path / "users.toml"
+    users.write_text(USERS)
+    users.chmod(0o600)
+    async with gateway(tmp_path, {"auth": {"users": "users.toml", "schemes": ["digest"]}}) as app:
+        status, found = await ask(app, "POST", "/api/v1/endpoints", SECOND)
+        assert (status, found["type"]) == (409, "urn:sipgw:problem:held-by-user")
+        users.write_text(USERS + "enabled = false\n")
+        assert (await ask(app, "POST", "/api/v1/endpoints", SECOND))[0] == 201
+
+
+async def test_a_directory_is_read_again_before_somebody_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [Account("sip:second@contoso.com", ("second",))]
+    monkeypatch.setattr(user_source, "read_directory", lambda source: Found(accounts=list(users)))
+    directory = {"base": "dc=contoso,dc=com", "refresh": 3600.0}
+    more = {"auth": {"users": "ldap://127.0.0.1:9", "schemes": ["ntlm"]}, "directory": directory}
+    async with gateway(tmp_path, more) as app:
+        assert (await ask(app, "POST", "/api/v1/endpoints", SECOND))[0] == 409
+        users.clear()
+        assert (await ask(app, "POST", "/api/v1/endpoints", SECOND))[0] == 201
+
+
+async def test_a_directory_that_takes_its_time_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was last read holds then."""
+    slow = threading.Event()
+
+    def read(source: object) -> Found:
+        if slow.is_set():
+            released.wait(30.0)
+        return Found(accounts=[Account("sip:second@contoso.com", ("second",))])
+
+    released = threading.Event()
+    monkeypatch.setattr(user_source, "read_directory", read)
+    monkeypatch.setattr(app_module, "USERS_PATIENCE", 0.05)
+    more = {
+        "auth": {"users": "ldap://127.0.0.1:9", "schemes": ["ntlm"]},
+        "directory": {"base": "dc=contoso,dc=com", "refresh": 3600.0},
+    }
+    async with gateway(tmp_path, more) as app:
+        slow.set()
+        try:
+            assert (await ask(app, "POST", "/api/v1/endpoints", SECOND))[0] == 409
+        finally:
+            released.set()
 
 
 async def test_an_address_that_was_taken_is_tried_again_with_a_reload(tmp_path: Path) -> None:
