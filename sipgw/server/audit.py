@@ -5,16 +5,18 @@ Whoever changes something wraps the change:
     with audited(config.store.path, command_line_user(), "endpoint.new", made.sip_address) as entry:
         store.add_endpoint(made, time.time()); entry.after = {...}
 
-The file is opened before the change and written after it: where it cannot be kept the change is refused, and a change
-that fails leaves no line. Every line is written in one piece to the end of the file, so that the gateway and commands
+A line with the state "begun" is on the disk before the change, one with "done" or "failed" after it; both have the same
+`id`. So a change is on record also when the process or the machine is gone before it could say what came of it, and
+where no record can be kept the change is refused. Every line is written in one piece to the end of the file, so that the gateway and commands
 share it; the file is opened anew for each, so that it may be moved away at any time.
 """
 
 import json
 import os
 import pwd
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,13 +49,15 @@ class Entry:
     subject: str
     before: Any = None
     after: Any = None
-    when: datetime = field(default_factory=lambda: datetime.now(UTC))
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    def as_json(self) -> str:
-        when = self.when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    def as_json(self, state: str, reason: str = "") -> str:
+        """A line of it at this moment; `state` is "begun", "done", or "failed" with a reason."""
+        when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         who = {"via": self.who.via, "name": self.who.name, "peer": self.who.peer}
-        told = {"when": when, "who": who, "what": self.what, "subject": self.subject}
-        return json.dumps({**told, "before": self.before, "after": self.after}, default=str)
+        told = {"when": when, "who": who, "what": self.what, "subject": self.subject, "state": state, "id": self.id}
+        told |= {"before": self.before, "after": self.after} if state == "done" else {}
+        return json.dumps({**told, **({"reason": reason} if reason else {})}, default=str)
 
 
 def path_of(store: Path) -> Path:
@@ -85,15 +89,21 @@ def audited(store: Path, who: Actor, what: str, subject: str) -> Iterator[Entry]
         raise StoreError(f"audit log {path}: {error.strerror}; without it nothing is changed") from None
     try:
         entry = Entry(who, what, subject)
-        yield entry
-        _write(file, path, entry)
+        _write(file, path, entry.as_json("begun"), "without it nothing is changed")
+        try:
+            yield entry
+        except BaseException as error:
+            with suppress(StoreError):  # what it failed of is to be told
+                _write(file, path, entry.as_json("failed", str(error) or type(error).__name__), "")
+            raise
+        _write(file, path, entry.as_json("done"), "the change is made, but not recorded")
     finally:
         os.close(file)
 
 
-def _write(file: int, path: Path, entry: Entry) -> None:
+def _write(file: int, path: Path, line: str, so: str) -> None:
     try:
-        os.write(file, f"{entry.as_json()}\n".encode())
+        os.write(file, f"{line}\n".encode())
         os.fsync(file)
     except OSError as error:
-        raise StoreError(f"audit log {path}: {error.strerror}; the change is made, but not recorded") from None
+        raise StoreError(f"audit log {path}: {error.strerror}; {so}") from None

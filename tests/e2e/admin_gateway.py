@@ -91,9 +91,10 @@ class Gateway:
         return Reply(response.status, dict(response.headers), json.loads(text) if is_json and text else text)
 
     def audit(self) -> list[dict[str, Any]]:
-        """What is on record of changes."""
+        """What is on record of changes that were made."""
         file = self.config.with_name("gateway.db-audit.jsonl")
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        return [line for line in lines if line["state"] == "done"]
 
 
 def write(folder: Path, *, token: bool = False, extra: str = "", pool: str = "tcp:127.0.0.1:9") -> Path:

@@ -65,6 +65,7 @@ def test_changes_are_recorded(sipgw: Run, tmp_path: Path) -> None:
     sipgw("endpoint", "new", "--sip-address", "a@contoso.com", "--pool-fqdn", "pc.contoso.com")
     sipgw("endpoint", "remove", "a@contoso.com")
     lines = [json.loads(line) for line in (tmp_path / "sipgw.db-audit.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if line["state"] == "done"]
     assert [line["what"] for line in lines] == ["pool-state.set", "endpoint.new", "endpoint.remove"]
     assert lines[0]["after"]["inactive"] == ["tcp:127.0.0.1:1"]
     assert lines[2]["before"]["pool_fqdn"] == "pc.contoso.com"
