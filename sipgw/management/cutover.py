@@ -17,7 +17,7 @@ from sipgw.management.cmdlets.runner import Run
 from sipgw.management.cutover_journal import Journal
 from sipgw.management.cutover_rollback import BACK, go_back
 from sipgw.management.cutover_steps import STEPS, CutOver, Plan, Step, Verdict, go_through
-from sipgw.management.parameters import ADDRESS, EXISTING_FILE, config_option
+from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, config_option
 from sipgw.management.suggestions import pools_begun
 from sipgw.registry import NotFound
 
@@ -29,7 +29,9 @@ _COLOURS = {"ok": "green", "done": "green", "would": "cyan", "note": "yellow", "
 
 @click.command()
 @click.option("--sip-address", type=ADDRESS, required=True, help="The well-known address, sip:ocschat@contoso.com.")
-@click.option("--pool-fqdn", metavar="FQDN", shell_complete=pools_begun, help="The pool that it is to lead to.")
+@click.option(
+    "--pool-fqdn", type=DOMAIN, metavar="FQDN", shell_complete=pools_begun, help="The pool that it is to lead to."
+)
 @click.option("--display-name", default="", metavar="NAME", help="Of the endpoint.")
 @click.option("--legacy-data", type=EXISTING_FILE, help="Data of an emulated legacy pool; see --pool-data.")
 @click.option("--pool-data", type=EXISTING_FILE, help="Data of the emulated new pool, which has to have all of it.")
@@ -58,12 +60,14 @@ def cutover(
     clients talk to each other. Whatever stands in the way is told with its remedy. Give the same line again to go on;
     what is done stays done.
     """
-    if pool_fqdn is None and not rollback:
+    if not pool_fqdn and not rollback:
         raise click.UsageError("Missing option '--pool-fqdn'")
     if (options["legacy_data"] is None) != (options["pool_data"] is None):
         raise click.UsageError("--legacy-data and --pool-data go together")
+    if bool(options["sender_account"]) != bool(options["receiver_account"]):
+        raise click.UsageError("--sender-account and --receiver-account go together")
     telling = _Telling(as_json)
-    run = _begin(sip_address, (pool_fqdn or "").lower(), config_path, telling, options, rollback)
+    run = _begin(sip_address, pool_fqdn or "", config_path, telling, options, rollback)
     good = (go_back if rollback else go_through)(run, telling)
     telling.end(run, good, rollback)
     return 0 if good else 1
@@ -75,7 +79,8 @@ def _begin(
     config = load_config(config_path)
     journal = Journal(config.store.path)
     wanted = ("display_name", "legacy_data", "pool_data", "moved", "disable_user", "dry_run")
-    plan = Plan(sip_address, pool_fqdn, **{name: options[name] for name in wanted})
+    has_accounts = bool(options["sender_account"])
+    plan = Plan(sip_address, pool_fqdn, has_accounts=has_accounts, **{name: options[name] for name in wanted})
     entry = journal.find(sip_address) if back else journal.begin(sip_address, pool_fqdn)
     if entry is None:
         raise NotFound(f"{journal.path}: no cut-over of {sip_address} is known; `sipgw endpoint remove` removes others")
@@ -165,6 +170,8 @@ def _summary(run: CutOver, good: bool, rollback: bool) -> str:
     if rollback and good:
         kept = f"what was said in {fqdn} since stays there (sipgw pool export takes it along)"
         return f"{address} is free for Group Chat again: start its services; {kept}."
+    if rollback:
+        return f"Not yet free for Group Chat: {address}. See to what is left and give the same line again."
     if good:
         return f"Done: clients that ask for {address} are in {fqdn} from now on. To take it back: --rollback."
     return "Not finished. See to what stands in the way and give the same line again; what is done stays done."

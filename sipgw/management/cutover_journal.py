@@ -36,6 +36,11 @@ class Entry:
     finished: float = 0.0
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything that could be taken back."""
+        return self.endpoint or self.user
+
 
 class Journal:
     """The file for a store. Every `save` replaces it as a whole, on the disk when it returns."""
@@ -52,13 +57,17 @@ class Journal:
             raise self._broken() from None
 
     def begin(self, sip_address: str, pool_fqdn: str) -> Entry:
-        """Go on with a cut-over to this pool, or begin one."""
+        """Go on with a cut-over to this pool, or begin one. Raises StoreError while one to another pool has changed
+        something: what is known of it is needed for going back."""
         found = self.find(sip_address)
-        if found is not None and found.pool_fqdn != pool_fqdn and not found.finished:
-            other = f"a cut-over of {sip_address} to {found.pool_fqdn} is under way"
-            raise StoreError(f"{self.path}: {other}; finish it, or take it back with --rollback")
-        if found is not None and found.pool_fqdn == pool_fqdn:
+        if found is None:
+            return Entry(sip_address, pool_fqdn, time.time())
+        if found.pool_fqdn == pool_fqdn:
             return found
+        if found.has_changed:
+            other = f"a cut-over of {sip_address} to {found.pool_fqdn} is"
+            advice = "finished; take it back" if found.finished else "under way; finish it, or take it back"
+            raise StoreError(f"{self.path}: {other} {advice} with --rollback")
         return Entry(sip_address, pool_fqdn, time.time())
 
     def save(self, entry: Entry) -> None:

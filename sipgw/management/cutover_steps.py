@@ -1,6 +1,7 @@
 """The steps of a cut-over, in the order of the runbook ([TechNet] Migration from Group Chat to Persistent Chat).
 
 Each looks at how things are and changes only what is not yet so; so all of them can be gone through again at any time.
+What can be known beforehand to stand in the way, such as a typing error, is looked at before the first.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from sipgw.auth.accounts import Account
 from sipgw.config import Config, ConfigError
@@ -16,8 +17,9 @@ from sipgw.core.location import ROW
 from sipgw.management import pool_probes
 from sipgw.management.cmdlets.accounts import disable, read_accounts
 from sipgw.management.cmdlets.backend import Backend
+from sipgw.management.cmdlets.errors import closest
 from sipgw.management.cutover_journal import Entry, Journal
-from sipgw.registry import Endpoint, RegistryError, check_display_name
+from sipgw.registry import AlreadyExists, BadAddress, Endpoint, Registry, RegistryError, check_display_name
 from sipgw.server.audit import audited, command_line_user
 from sipgw.server.directory_search import DirectoryError
 from sipgw.server.resolver import Resolver
@@ -40,7 +42,8 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is wanted. `moved` says that the data was, `disable_user` that the user may be disabled, unasked."""
+    """What is wanted. `moved` says that the data was, `disable_user` that the user may be disabled, unasked;
+    `has_accounts` that the synthetic transaction signs in with passwords."""
 
     sip_address: str
     pool_fqdn: str
@@ -49,6 +52,7 @@ class Plan:
     pool_data: Path | None = None
     moved: bool = False
     disable_user: bool = False
+    has_accounts: bool = False
     dry_run: bool = False
 
 
@@ -157,13 +161,8 @@ def _incomplete(comparison: Comparison, legacy: Path, new: Path) -> Verdict:
 
 
 def pool_healthy(run: CutOver) -> Verdict:
-    """The pool is configured, and a server of it takes connections."""
+    """A server of the pool takes connections."""
     fqdn = run.plan.pool_fqdn
-    registry = run.backend.registry()
-    if registry.pool(fqdn) is None:
-        known = ", ".join(pool.fqdn for pool in registry.pools) or "none"
-        remedy = f'add [[pool]] with fqdn = "{fqdn}" to {run.config.source or "a configuration file"} and reload'
-        return Verdict("FAIL", f"{fqdn} is not a configured pool (pools: {known})", remedy)
     verdicts = [one for one in asyncio.run(pool_probes.pools(run.config, Resolver())) if one.subject == f"pool {fqdn}"]
     bad = [one.text for one in verdicts if one.grade == "FAIL"]
     good = [one.text for one in verdicts if one.grade != "FAIL"]
@@ -177,20 +176,13 @@ def pool_healthy(run: CutOver) -> Verdict:
 def endpoint_made(run: CutOver) -> Verdict:
     """The address leads to the pool."""
     plan = run.plan
-    wanted = Endpoint(plan.sip_address, plan.pool_fqdn, check_display_name(plan.display_name))
-    held = next((one for one in run.backend.registry().endpoints() if one.key == wanted.key), None)
-    if held is not None and held.pool_fqdn.lower() == wanted.pool_fqdn:
+    if holder(run.backend.registry(), plan.sip_address) is not None:
         return Verdict("ok", f"{plan.sip_address} leads to {plan.pool_fqdn} already")
-    if held is not None:
-        remedy = f"sipgw endpoint remove {plan.sip_address}"
-        if held.declared:
-            remedy = f"change its [[endpoint]] in {run.config.source} and reload"
-        return Verdict("FAIL", f"{plan.sip_address} leads to another pool, {held.pool_fqdn}", remedy)
     if plan.dry_run:
         return Verdict("would", f"{plan.sip_address} would be made to lead to {plan.pool_fqdn}")
     run.entry.endpoint = True
     run.save()
-    run.backend.add_endpoint(wanted)
+    run.backend.add_endpoint(Endpoint(plan.sip_address, plan.pool_fqdn, check_display_name(plan.display_name)))
     return Verdict("done", f"{plan.sip_address} now leads to {plan.pool_fqdn}")
 
 
@@ -198,34 +190,97 @@ def conversation(run: CutOver) -> Verdict:
     """Two clients find each other through the gateway."""
     if run.plan.dry_run:
         return Verdict("would", "two clients would sign in, meet in a room, and hear each other")
-    if read_running(run.config.store.path) is None:
-        remedy = f"start it: sipgw serve{f' --config {run.config.source}' if run.config.source else ''}"
-        return Verdict("FAIL", "no gateway runs on this store", remedy)
     return run.transact(run.backend, run.plan.sip_address)
 
 
+# What can be known beforehand: each says what would stand in the way of a step, or None
+
+
+def pool_known(run: CutOver) -> Verdict | None:
+    fqdn, registry = run.plan.pool_fqdn, run.backend.registry()
+    if registry.pool(fqdn) is not None:
+        return None
+    known = [pool.fqdn for pool in registry.pools]
+    remedy = f'correct --pool-fqdn, or add [[pool]] with fqdn = "{fqdn}" to {_file(run)} and reload'
+    text = f"{fqdn} is not a configured pool{closest(fqdn, known)} (pools: {', '.join(known) or 'none'})"
+    return Verdict("FAIL", text, remedy)
+
+
+def address_free(run: CutOver) -> Verdict | None:
+    plan, registry = run.plan, run.backend.registry()
+    wanted = Endpoint(plan.sip_address, plan.pool_fqdn, check_display_name(plan.display_name))
+    held = holder(registry, plan.sip_address)
+    if held is not None and held.pool_fqdn.lower() != wanted.pool_fqdn:
+        remedy = f"sipgw endpoint remove {plan.sip_address}"
+        if held.declared:
+            remedy = f"change its [[endpoint]] in {run.config.source} and reload"
+        return Verdict("FAIL", f"{plan.sip_address} leads to another pool, {held.pool_fqdn}", remedy)
+    try:
+        if held is None and registry.pool(wanted.pool_fqdn) is not None:
+            registry.add(wanted)  # of a copy
+    except BadAddress as error:
+        return Verdict("FAIL", str(error), f"correct --sip-address, or add the domain to {_file(run)} and reload")
+    except AlreadyExists as error:
+        return Verdict("FAIL", str(error), "name the address of Group Chat, or give that pool another service_uri")
+    return None
+
+
+def gateway_runs(run: CutOver) -> Verdict | None:
+    config = run.config
+    if read_running(config.store.path) is None:
+        remedy = f"start it: sipgw serve{f' --config {config.source}' if config.source else ''}"
+        return Verdict("FAIL", "no gateway runs on this store", remedy)
+    if config.auth.schemes and not config.gateway.trusted_peers and not run.plan.has_accounts:
+        text = f"a login is needed here ({', '.join(config.auth.schemes)})"
+        return Verdict("FAIL", text, "give --sender-account and --receiver-account, names of two that may sign in")
+    return None
+
+
+def holder(registry: Registry, sip_address: str) -> Endpoint | None:
+    """The endpoint of that address."""
+    return next((one for one in registry.endpoints() if one.sip_address == sip_address), None)
+
+
+def _file(run: CutOver) -> str:
+    return str(run.config.source or "a configuration file")
+
+
 class Step(NamedTuple):
-    """`name` stands in the journal and in JSON, `title` before what is said of it."""
+    """`name` stands in the journal and in JSON, `title` before what is said of it. `foresee` says before anything is
+    changed what would stand in the way."""
 
     name: str
     title: str
     take: Callable[[CutOver], Verdict]
+    foresee: Callable[[CutOver], Verdict | None] = lambda run: None
 
 
 STEPS = (
     Step("lookup", "Lookup services", lookup_gone),
     Step("user", "well-known user", user_gone),
     Step("data", "rooms and history", data_moved),
-    Step("pool", "new pool", pool_healthy),
-    Step("endpoint", "endpoint", endpoint_made),
-    Step("conversation", "synthetic transaction", conversation),
+    Step("pool", "new pool", pool_healthy, pool_known),
+    Step("endpoint", "endpoint", endpoint_made, address_free),
+    Step("conversation", "synthetic transaction", conversation, gateway_runs),
 )
+
+
+def foreseen(step: Step, run: CutOver) -> Verdict | None:
+    """What stands in the way of a step already now."""
+    return _told(step.foresee, run)
 
 
 def taken(step: Step, run: CutOver) -> Verdict:
     """A step; what it could not read or change is said as what stands in the way."""
+    return _told(step.take, run)
+
+
+Said = TypeVar("Said", bound=Verdict | None)
+
+
+def _told(said: Callable[[CutOver], Said], run: CutOver) -> Said | Verdict:
     try:
-        return step.take(run)
+        return said(run)
     except (ConfigError, RegistryError, StoreError, OSError) as error:
         reason = "; ".join(_reason(error).splitlines())
         return Verdict("FAIL", reason, "see to that, then give the same line again")
@@ -238,11 +293,13 @@ def _reason(error: Exception) -> str:
 
 
 def go_through(run: CutOver, tell: Callable[[Step, Verdict], None]) -> bool:
-    """All steps, until one stands in the way; a dry run looks at all of them. Whether none did. Raises StoreError or
-    OSError where the journal cannot be kept."""
+    """All steps, until one stands in the way; a dry run looks at all of them. What can be foreseen is said before the
+    first. Whether none did. Raises StoreError or OSError where the journal cannot be kept."""
+    if not run.plan.dry_run and _foretold(run, tell):
+        return False
     good = True
     for step in STEPS:
-        verdict = taken(step, run)
+        verdict = foreseen(step, run) or taken(step, run)
         run.entry.steps[step.name] = {"state": verdict.state, "text": verdict.text, "at": time.time()}
         run.save()
         tell(step, verdict)
@@ -253,3 +310,11 @@ def go_through(run: CutOver, tell: Callable[[Step, Verdict], None]) -> bool:
         run.entry.finished = time.time()
         run.save()
     return good
+
+
+def _foretold(run: CutOver, tell: Callable[[Step, Verdict], None]) -> bool:
+    """Whether it is known beforehand that a step cannot be taken; then none is, and nothing is written down."""
+    found = [(step, verdict) for step in STEPS if (verdict := foreseen(step, run)) is not None]
+    for step, verdict in found:
+        tell(step, verdict)
+    return bool(found)

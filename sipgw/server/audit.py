@@ -7,8 +7,8 @@ Whoever changes something wraps the change:
 
 A line with the state "begun" is on the disk before the change, one with "done" or "failed" after it; both have the same
 `id`. So a change is on record also when the process or the machine is gone before it could say what came of it, and
-where no record can be kept the change is refused. Every line is written in one piece to the end of the file, so that the gateway and commands
-share it; the file is opened anew for each, so that it may be moved away at any time.
+where no record can be kept the change is refused. Every line is written in one piece to the end of the file, so that
+the gateway and commands share it; the file is opened anew for each, so that it may be moved away at any time.
 """
 
 import json

@@ -1,28 +1,31 @@
 """The steps of a cut-over: what each finds, does and says; killed at any moment, gone on with, taken back."""
 
-import os
+import errno
+import json
 import shutil
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sipgw.config import Config, load_config
-from sipgw.management import cutover_rollback, cutover_steps
-from sipgw.management.cmdlets.accounts import read_accounts
+from sipgw.management import cutover_journal, cutover_steps
+from sipgw.management.cmdlets import accounts
+from sipgw.management.cmdlets.accounts import disable, enable, read_accounts
 from sipgw.management.cmdlets.store_backend import StoreBackend
 from sipgw.management.cutover_journal import Journal
 from sipgw.management.cutover_rollback import go_back
 from sipgw.management.cutover_steps import CutOver, Plan, Step, Verdict, go_through
 from sipgw.registry import Endpoint
+from sipgw.server.audit import path_of
 from sipgw.server.room_store import RoomStore
 from sipgw.server.store import Store, StoreError
 from tests.groupchat.talk import LOBBY
+from tests.management.killing import killed_at
 from tests.server.test_room_archive import RECORDS, said
 
 OCSCHAT, POOL = "sip:ocschat@contoso.com", "pcpool.contoso.com"
@@ -80,7 +83,7 @@ servers = ["tcp:127.0.0.1:9"]
     def run(self, back: bool = False, **plan: Any) -> bool:
         """Go through the steps, or back; what is said is in `told`."""
         self.told = []
-        wanted = Plan(OCSCHAT, POOL, **{"moved": True, "disable_user": True, **plan})
+        wanted = Plan(OCSCHAT, **{"pool_fqdn": POOL, "moved": True, "disable_user": True, **plan})
         config = self.config
         journal = Journal(config.store.path)
         entry = journal.find(OCSCHAT) if back else journal.begin(OCSCHAT, wanted.pool_fqdn)
@@ -256,11 +259,54 @@ def test_otherwise_it_is_asked_once(site: Site, answer: bool | None) -> None:
 
 
 def test_a_pool_that_is_not_there(site: Site) -> None:
-    site.path.write_text(site.path.read_text("utf-8").replace(POOL, "pool9.contoso.com"), "utf-8")
+    """As by a typing error: it is told before anything is changed, and does not stand in the way of the right line."""
+    before = site.users.read_text("utf-8")
+    for dry_run in (True, False):
+        assert not site.run(pool_fqdn="pcpol.contoso.com", dry_run=dry_run)
+        told = site.said("pool")
+        assert told.text == (
+            f"pcpol.contoso.com is not a configured pool; did you mean {POOL}? (pools: {POOL}, other.contoso.com)"
+        )
+        assert "correct --pool-fqdn, or add [[pool]]" in told.remedy
+    assert site.states == {"pool": "FAIL"}
+    assert site.users.read_text("utf-8") == before and site.endpoints == []
+    assert not site.journal.path.exists()
+    assert site.run()
+
+
+def test_what_is_foreseen_is_told_all_at_once_and_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutover_steps, "read_running", lambda path: None)
+    site.path.write_text(site.path.read_text("utf-8").replace("[gateway]", '[gateway]\ndomains = ["x.test"]'), "utf-8")
+    site.users.write_text("", "utf-8")
+    assert not site.run(pool_fqdn="none.contoso.com")
+    assert site.states == {"pool": "FAIL", "conversation": "FAIL"}
     assert not site.run()
-    told = site.said("pool")
-    assert told.text == f"{POOL} is not a configured pool (pools: pool9.contoso.com, other.contoso.com)"
-    assert "[[pool]]" in told.remedy
+    assert site.states == {"endpoint": "FAIL", "conversation": "FAIL"}
+    assert site.said("endpoint").text == f"{OCSCHAT}: the domain contoso.com is not served here (domains: x.test)"
+    assert "gateway.domains" in site.said("endpoint").remedy or "add the domain" in site.said("endpoint").remedy
+    assert not site.journal.path.exists()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_address_of_a_pool_itself(site: Site, dry_run: bool) -> None:
+    text = site.path.read_text("utf-8").replace(f'fqdn = "{POOL}"', f'fqdn = "{POOL}"\nservice_uri = "{OCSCHAT}"')
+    site.path.write_text(text, "utf-8")
+    site.users.write_text("", "utf-8")
+    assert not site.run(dry_run=dry_run)
+    assert site.said("endpoint").text == f"{OCSCHAT} is the contact object of pool {POOL} itself"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_gateway_that_asks_for_passwords_needs_accounts(site: Site, dry_run: bool) -> None:
+    site.path.write_text(site.path.read_text("utf-8").replace("[auth]", '[auth]\nschemes = ["ntlm"]'), "utf-8")
+    assert not site.run(dry_run=dry_run)
+    assert site.said("conversation").text == "a login is needed here (ntlm)"
+    assert "--sender-account and --receiver-account" in site.said("conversation").remedy
+    assert site.enabled
+    assert site.run(dry_run=dry_run, has_accounts=True)
+    peers = '[gateway]\ntrusted_peers = ["127.0.0.1/32"]'
+    site.path.write_text(site.path.read_text("utf-8").replace("[gateway]", peers), "utf-8")
+    assert site.run(dry_run=dry_run), "whoever is trusted is not asked"
 
 
 def test_a_pool_that_is_down(site: Site, port: int) -> None:
@@ -297,9 +343,62 @@ def test_an_endpoint_that_was_there_is_not_taken_back(site: Site) -> None:
     StoreBackend(site.config).add_endpoint(Endpoint(OCSCHAT, POOL))
     assert site.run()
     assert site.said("endpoint").state == "ok"
+    assert not site.run(back=True), "Group Chat cannot have the address"
+    assert site.said("endpoint").text == f"{OCSCHAT} leads to {POOL}, which this cut-over has not made"
+    assert len(site.endpoints) == 1 and site.journal.find(OCSCHAT) is not None
+    StoreBackend(site.config).remove_endpoint(OCSCHAT)
     assert site.run(back=True)
-    assert site.said("endpoint").text == "this cut-over has made none"
-    assert len(site.endpoints) == 1
+    assert site.enabled
+
+
+def test_an_endpoint_that_was_declared_since_is_left_to_the_file(site: Site) -> None:
+    site.run()
+    table = f'[[endpoint]]\nsip_address = "{OCSCHAT}"\npool_fqdn = "{POOL}"\n'
+    site.path.write_text(f"{site.path.read_text('utf-8')}{table}", "utf-8")
+    assert not site.run(back=True)
+    assert site.said("endpoint").text == f"{OCSCHAT} is an endpoint of the configuration file, to {POOL}"
+    assert "[[endpoint]]" in site.said("endpoint").remedy
+    assert site.states == {"endpoint": "FAIL"}
+
+
+def test_a_finished_one_is_not_forgotten_for_another_pool(site: Site) -> None:
+    """What it has changed has to be known for going back."""
+    site.run()
+    with pytest.raises(
+        StoreError, match=f"a cut-over of {OCSCHAT} to {POOL} is finished; take it back with --rollback"
+    ):
+        site.run(pool_fqdn="other.contoso.com")
+    assert site.run(back=True)
+    assert site.endpoints == [] and site.enabled
+
+
+def test_one_that_has_changed_nothing_makes_room(site: Site) -> None:
+    site.sign_in("10.0.0.1:5060")
+    assert not site.run(pool_fqdn="other.contoso.com")
+    entry = site.journal.find(OCSCHAT)
+    assert entry is not None and entry.pool_fqdn == "other.contoso.com"
+    site.sign_in("10.0.0.1:5060", expires=-1.0)
+    assert site.run()
+
+
+def test_a_user_whom_another_has_disabled_is_told(site: Site) -> None:
+    disable(site.users, site.config, OCSCHAT)
+    assert site.run()
+    assert not site.run(back=True)
+    assert site.states == {"endpoint": "done", "user": "FAIL"}
+    assert "who is disabled, and not by this cut-over" in site.said("user").text
+    assert f"sipgw user enable {OCSCHAT}" in site.said("user").remedy
+    enable(site.users, site.config, OCSCHAT)
+    assert site.run(back=True)
+    assert not site.journal.path.exists()
+
+
+def test_users_that_cannot_be_read_do_not_keep_it_from_going_back(site: Site) -> None:
+    disable(site.users, site.config, OCSCHAT)
+    site.run()
+    site.users.write_text("[[user]]\nuri = 5\n", "utf-8")
+    assert site.run(back=True)
+    assert site.said("user").state == "note"
 
 
 def test_a_transaction_that_fails(site: Site) -> None:
@@ -339,8 +438,10 @@ def test_an_endpoint_that_somebody_has_moved_since_stays(site: Site) -> None:
     backend = StoreBackend(site.config)
     backend.remove_endpoint(OCSCHAT)
     backend.add_endpoint(Endpoint(OCSCHAT, "other.contoso.com"))
-    assert site.run(back=True)
+    assert not site.run(back=True)
+    assert "leads to other.contoso.com, which this cut-over has not made" in site.said("endpoint").text
     assert [one.pool_fqdn for one in site.endpoints] == ["other.contoso.com"]
+    assert not site.enabled, "an address is an endpoint or a user"
 
 
 def test_a_user_that_somebody_has_removed_since(site: Site) -> None:
@@ -366,42 +467,48 @@ def test_a_journal_that_is_none(site: Site, text: str) -> None:
         site.journal.find(OCSCHAT)
 
 
+def test_every_change_is_on_record(site: Site) -> None:
+    site.run()
+    site.run(back=True)
+    lines = [json.loads(line) for line in path_of(site.config.store.path).read_text("utf-8").splitlines()]
+    done = [(line["what"], line["subject"], line["before"], line["after"]) for line in lines if line["state"] == "done"]
+    on, off, made = {"enabled": True}, {"enabled": False}, {**asdict(Endpoint(OCSCHAT, POOL))}
+    assert done == [
+        ("user.disable", OCSCHAT, on, off),
+        ("endpoint.new", OCSCHAT, None, made),
+        ("endpoint.remove", OCSCHAT, made, None),
+        ("user.enable", OCSCHAT, off, on),
+    ]
+
+
+def test_a_journal_that_cannot_be_written_is_as_it_was(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the power going off while it is written would leave nothing to go on with."""
+    entry = site.journal.begin(OCSCHAT, POOL)
+    site.journal.save(entry)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cutover_journal.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        site.journal.save(replace(entry, user=True))
+    assert site.journal.find(OCSCHAT) == entry
+
+
 # killed
 
 
 def killed(at: int, site: Site, back: bool = False) -> bool:
     """In a process that kills itself at the `at`-th moment before or after something is made to last. Whether it came
     to that."""
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    try:
-        left = iter(range(at))
-
-        def step() -> None:
-            if next(left, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        _between(Journal, "_write", step)
-        _between(StoreBackend, "add_endpoint", step)
-        _between(StoreBackend, "remove_endpoint", step)
-        _between(cutover_steps, "disable", step)
-        _between(cutover_rollback, "replace_file", step)
-        site.run(back=back)
-    finally:
-        os._exit(0)
-
-
-def _between(where: Any, name: str, step: Callable[[], None]) -> None:
-    original = getattr(where, name)
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        step()
-        result = original(*arguments, **options)
-        step()
-        return result
-
-    setattr(where, name, wrapped)
+    wheres: list[tuple[Any, str]] = [
+        (Journal, "_write"),
+        (StoreBackend, "add_endpoint"),
+        (StoreBackend, "remove_endpoint"),
+        (cutover_steps, "disable"),
+        (accounts, "replace_file"),
+    ]
+    return killed_at(at, wheres, lambda: site.run(back=back))
 
 
 def copied(site: Site, to: Path) -> Site:

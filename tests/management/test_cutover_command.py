@@ -1,20 +1,26 @@
 """`sipgw cutover`, `sipgw pool export|import|compare` and `sipgw lookup` as command lines."""
 
+import importlib
 import io
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from sipgw.groupchat.rooms import room_named
-from sipgw.management.cutover import _Conversation
+from sipgw.management import cutover_steps
+from sipgw.management.cmdlets.backend import Backend
+from sipgw.management.cmdlets.items import Item
+from sipgw.management.cutover import _ask, _Conversation
 from sipgw.management.lookup import default_channels, parse_via
 from sipgw.server.room_store import RoomStore
 from tests.management.conftest import Run
 from tests.server.test_room_archive import RECORDS, said
 
+cutover = importlib.import_module("sipgw.management.cutover")
 CUTOVER = ("cutover", "--sip-address", "sip:chat@contoso.com")
 
 
@@ -37,6 +43,20 @@ Pool = Callable[..., tuple[int, str, str]]
 # cutover
 
 
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a gateway ran."""
+    monkeypatch.setattr(cutover_steps, "read_running", lambda path: object())
+
+
+def test_without_a_gateway_nothing_is_begun(sipgw: Run, gw: Path) -> None:
+    status, out, err = sipgw(*CUTOVER, "--pool-fqdn", "pc.contoso.com", "--assume-data-moved")
+    assert (status, err) == (1, "")
+    assert out.startswith("[6/6] FAIL  synthetic transaction: no gateway runs on this store\n")
+    assert f"what to do: start it: sipgw serve --config {gw}" in out
+
+
+@pytest.mark.usefixtures("running")
 def test_what_stands_in_the_way_has_a_remedy(sipgw: Run) -> None:
     status, out, err = sipgw(*CUTOVER, "--pool-fqdn", "pc.contoso.com", "--assume-data-moved")
     lines = out.splitlines()
@@ -47,6 +67,7 @@ def test_what_stands_in_the_way_has_a_remedy(sipgw: Run) -> None:
     assert lines[5].startswith("Not finished.")
 
 
+@pytest.mark.usefixtures("running")
 def test_machines_get_json(sipgw: Run) -> None:
     status, out, err = sipgw(*CUTOVER, "--pool-fqdn", "PC.contoso.com", "--assume-data-moved", "--json", "--dry-run")
     told = json.loads(out)
@@ -57,6 +78,7 @@ def test_machines_get_json(sipgw: Run) -> None:
     assert all(set(step) == {"name", "state", "text", "remedy"} for step in told["steps"])
 
 
+@pytest.mark.usefixtures("running")
 def test_without_a_terminal_nobody_is_asked(sipgw: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     status, out, _ = sipgw(*CUTOVER, "--pool-fqdn", "pc.contoso.com")
@@ -77,6 +99,10 @@ def test_an_address_that_is_an_endpoint_of_the_file(sipgw: Run) -> None:
         (("--rollback",), 1, "no cut-over of sip:chat@contoso.com is known; `sipgw endpoint remove` removes others"),
         (("--pool-fqdn", "nowhere.contoso.com", "--assume-data-moved"), 1, ""),
         (("--pool-fqdn", "x", "--sender", "bob"), 2, "bob"),
+        (("--pool-fqdn", "http://pc.contoso.com"), 2, '"http://pc.contoso.com" is not a domain name'),
+        (("--pool-fqdn", ""), 2, "Missing option '--pool-fqdn'"),
+        (("--pool-fqdn", "x", "--sender-account", "bob"), 2, "--sender-account and --receiver-account go together"),
+        (("--pool-fqdn", "x", "--receiver-account", "bob"), 2, "--sender-account and --receiver-account go together"),
     ],
 )
 def test_what_is_wrong_with_the_line(sipgw: Run, more: tuple[str, ...], status: int, told: str) -> None:
@@ -89,6 +115,56 @@ def test_what_is_wrong_with_the_line(sipgw: Run, more: tuple[str, ...], status: 
 def test_both_data_files_or_none(sipgw: Run, data: Path) -> None:
     outcome = sipgw(*CUTOVER, "--pool-fqdn", "pc.contoso.com", "--legacy-data", str(data))
     assert outcome.status == 2 and "--legacy-data and --pool-data go together" in outcome.err
+
+
+class Typed(io.StringIO):
+    """A terminal at which something is typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_at_a_terminal_the_answer_counts(monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool) -> None:
+    monkeypatch.setattr("sys.stdin", Typed(typed))
+    assert _ask("Disable it?") is answer
+
+
+NO_ACCOUNTS = {"sender": "", "receiver": "", "room": "", "sender_account": "", "receiver_account": ""}
+ABSENT, HEARD = "404 no endpoint has this address", "Success"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "patience", "state", "tries"),
+    [
+        ([ABSENT, ABSENT, HEARD], 60.0, "ok", 3),
+        (["no answer", HEARD], 60.0, "FAIL", 1),
+        ([ABSENT, HEARD], -1.0, "FAIL", 1),
+    ],
+)
+def test_a_gateway_that_follows_the_store_takes_a_moment(
+    monkeypatch: pytest.MonkeyPatch, outcomes: list[str], patience: float, state: str, tries: int
+) -> None:
+    """The synthetic transaction is tried again for a time, but only for that reason."""
+    tried: list[str] = []
+
+    class Fake:
+        def __init__(self, backend: object, host: object, show: Callable[..., None], complain: object) -> None:
+            self._show = show
+
+        def script(self, line: str) -> bool:
+            outcome = outcomes[len(tried)]
+            tried.append(line)
+            values = {"Latency": "00:00:00", "Error": "" if outcome == HEARD else outcome, "Diagnosis": "look"}
+            self._show([Item("Output", values)])
+            return outcome == HEARD
+
+    monkeypatch.setattr(cutover, "Run", Fake)
+    monkeypatch.setattr(cutover, "PAUSE", 0.0)
+    monkeypatch.setattr(cutover, "PATIENCE", patience)
+    talk = _Conversation("sip:chat@contoso.com", NO_ACCOUNTS, False)
+    assert talk(cast(Backend, None), "sip:chat@contoso.com").state == state
+    assert len(tried) == tries
 
 
 def test_the_conversation_is_a_line_of_the_runbook() -> None:

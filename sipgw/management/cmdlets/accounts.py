@@ -14,6 +14,7 @@ from sipgw.registry import HeldByUser
 from sipgw.server.directory_search import DirectoryError, read_directory, source_of
 
 _USER = re.compile(r"(?m)^[ \t]*\[\[[ \t]*user[ \t]*\]\][^\n]*(?:\n|\Z)")
+_DISABLED = re.compile(r"(?m)^([ \t]*enabled[ \t]*=[ \t]*)false\b")
 _ENABLED = re.compile(r"(?m)^([ \t]*enabled[ \t]*=[ \t]*)true\b")
 
 
@@ -73,3 +74,29 @@ def _candidates(text: str) -> Iterator[str]:
         yield f"{head}enabled = false\n{tail}" if head.endswith("\n") else f"{head}\nenabled = false\n"
     for line in _ENABLED.finditer(text):
         yield f"{text[: line.start()]}{line[1]}false{text[line.end() :]}"
+
+
+def enable(path: Path, config: Config, uri: str) -> bool:
+    """Turn `enabled = false` in a user's entry into true, touching nothing else. Whether it was enabled already. Raises
+    ConfigError or OSError."""
+    with editing(path):
+        text = path.read_text("utf-8") if path.exists() else ""
+        known = addresses(text, path)
+        if uri not in known:
+            raise ConfigError([f"{path}: there is no user {uri} any more; sipgw user add makes one"])
+        wanted = tomllib.loads(text)
+        entry = wanted["user"][known.index(uri)]
+        if entry.get("enabled", True):
+            return True
+        entry["enabled"] = True
+        changed = next((one for one in _enabled(text) if tomllib.loads(one) == wanted), None)
+        if changed is None:
+            raise ConfigError([f"{path}: user[{known.index(uri)}]: enable it in an editor"])
+        read_users(changed, path, users_rules(config))
+        replace_file(path, changed)
+    return False
+
+
+def _enabled(text: str) -> Iterator[str]:
+    for line in _DISABLED.finditer(text):
+        yield f"{text[: line.start()]}{line[1]}true{text[line.end() :]}"
