@@ -14,6 +14,7 @@ OCSCHAT = "sip:ocschat@contoso.com"
 POOL, SECOND = "pcpool.contoso.com", "pcpool.fabrikam.com"
 # Addresses that nobody else has: pools are configured before they run, so their ports have to be free then
 _HOST = f"127.{100 + os.getpid() // 200 % 100}.{os.getpid() % 200}"
+ADMIN = f"{_HOST}.3:8080"  # where commands look for the API; at a port of its own choice they cannot
 SERVERS = {POOL: f"tcp:{_HOST}.1:5041", SECOND: f"tcp:{_HOST}.2:5041"}
 
 ROOMS = """
@@ -110,16 +111,17 @@ class Site:
         await self.gateway.line(" reloaded ")
 
 
-def write_config(folder: Path, pools: Sequence[str], more: str = "") -> Path:
+def write_config(folder: Path, pools: Sequence[str], more: str = "", admin: str = ADMIN, workers: int = 1) -> Path:
     lines = [
         "[gateway]",
+        f"workers = {workers}",
         'fqdn = "127.0.0.1"',
         'listen = ["tcp:127.0.0.1:0"]',
         'domains = ["contoso.com", "fabrikam.com"]',
     ]
     lines += [
         "[admin]",
-        'listen = "127.0.0.1:0"',
+        f'listen = "{admin}"',
         "[store]",
         'url = "sqlite:gateway.db"',
         "[limits]",
@@ -136,13 +138,16 @@ def write_config(folder: Path, pools: Sequence[str], more: str = "") -> Path:
 
 
 @asynccontextmanager
-async def site(folder: Path, more: str = "", users: str = USERS) -> AsyncIterator[Site]:
-    """The gateway as it is on Friday: the new pool is configured, nothing leads to it yet. `more` is for [auth]."""
+async def site(
+    folder: Path, more: str = "", users: str = USERS, admin: str = ADMIN, workers: int = 1
+) -> AsyncIterator[Site]:
+    """The gateway as it is on Friday: the new pool is configured, nothing leads to it yet. `more` is for [auth]. With
+    `admin` at port 0 commands go by way of the store."""
     path = folder / "users.toml"
     path.write_text(users, "utf-8")
     path.chmod(0o600)
     async with AsyncExitStack() as stack:
-        config = write_config(folder, [POOL], more)
+        config = write_config(folder, [POOL], more, admin, workers)
         gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
         server = f"127.0.0.1:{(await gateway.ports())['tcp']}"
         yield Site(folder, stack, gateway, server)
