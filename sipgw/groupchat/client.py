@@ -43,7 +43,7 @@ class ClientAgent:
 
     Notices: `signed in`, `found` (uri), `ready`, `failed` (step, reason, and the envid of what was not sent),
     `envelope`, `lost` (reason), `refreshed`, `not refreshed` (reason, and whether it was refused), `disconnected`
-    (reason), `dropped` (what), `signed out`.
+    (reason), `dropped` (what), `hung up`, `signed out`.
     """
 
     def __init__(
@@ -252,6 +252,27 @@ class ClientAgent:
             self._notice("lost", reason=reason)
 
     # signing out
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self._signed_in
+
+    def hang_up(self, now: float) -> None:
+        """BYE, and `hung up` when it is answered. Until then the dialogs are there for what the pool has sent before it
+        heard of that, such as that somebody else has left (§15.1.1 ends the session, not the dialog)."""
+        leaving = [dialog for dialog in (self._lookup, self._channel) if dialog is not None]
+        self._lookup = self._channel = None
+
+        def ended(dialog: Dialog) -> None:
+            self._agent.forget(dialog)
+            leaving.remove(dialog)
+            if not leaving:
+                self._notice("hung up")
+
+        for dialog in list(leaving):
+            self._agent.send(dialog, "BYE", now, lambda response, reason, at, one=dialog: ended(one), [])
+        if not leaving:
+            self._notice("hung up")
 
     def sign_out(self, now: float) -> None:
         """BYE, then REGISTER with Expires 0."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from random import SystemRandom
 from typing import Any
@@ -26,6 +27,7 @@ from sipgw.server.tls import TlsContexts, TlsSettings
 from sipgw.server.tracing import each_message
 from sipgw.transaction.timers import TimerValues
 
+FAREWELL = 3.0  # seconds that the answer to BYE, and that to the last REGISTER, is waited for
 REFRESH = 240.0  # seconds between REGISTERs; the gateway grants at least 300
 SOONEST, LATEST = 0.25, 30.0  # seconds until the REGISTER after a lost connection; each failure doubles them
 
@@ -60,7 +62,8 @@ class GroupChatClient:
         self._unsaid: dict[str, str] = {}
         self._refresher: asyncio.TimerHandle | None = None
         self._soon = SOONEST
-        self._closing = False
+        self._closing = self._started = False
+        self._hung_up = asyncio.Event()
         self.rooms: dict[str, str] = {}
 
     async def start(self) -> None:
@@ -75,6 +78,7 @@ class GroupChatClient:
         tls = TlsContexts(TlsSettings(TlsFiles(ca=options.ca), system=True)) if transport == "TLS" else None
         self._shell = Shell(self._agent, tls=tls, notify=self._notice, trace=each_message(self._trace))
         await self._shell.start(ears)
+        self._started = True
         self._act(self._client.sign_in)
         await self._until("ready")
         self._schedule_refresh()
@@ -112,6 +116,8 @@ class GroupChatClient:
                 self._take(item)
         elif kind == "dropped":
             self._drop(fields["what"])
+        elif kind == "hung up":
+            self._hung_up.set()
         elif kind == "refreshed":
             self._soon = SOONEST
         elif kind == "disconnected" or (kind == "not refreshed" and not fields["refused"]):
@@ -266,11 +272,25 @@ class GroupChatClient:
             raise ClientError(f"{text!r} was not heard within {self._options.timeout:g} s{self._but()}") from None
 
     async def sign_out(self) -> None:
-        """BYE and de-register."""
+        """BYE, and when that is answered de-register."""
+        self._act(self._client.hang_up)
+        with suppress(TimeoutError):  # the pool may be gone
+            async with asyncio.timeout(min(FAREWELL, self._options.timeout)):
+                await self._hung_up.wait()
         while not self._notices.empty():  # failures of before have been told to whom they concerned
             self._notices.get_nowait()
         self._act(self._client.sign_out)
         await self._until("signed out")
+
+    async def leave(self) -> None:
+        """Sign out if that is not done yet, and close: at the end, whatever has become of the rest."""
+        if not self._started:
+            return
+        if self._client.is_signed_in:
+            with suppress(ClientError, TimeoutError):
+                async with asyncio.timeout(2 * FAREWELL):
+                    await self.sign_out()
+        await self.close()
 
     async def close(self) -> None:
         self._closing = True

@@ -28,7 +28,7 @@ async def run_client(options: ClientOptions) -> int:
         print(f"sipgw client: {_plain(str(error))}", file=sys.stderr)
         return 1
     finally:
-        await client.close()
+        await client.leave()
     return 0
 
 

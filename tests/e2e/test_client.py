@@ -1,9 +1,11 @@
 """`sipgw client` through `sipgw serve` to `sipgw pool`, as somebody would run them in three terminals."""
 
+import time
 from pathlib import Path
 
 import pytest
 
+from sipgw.server.store import contents
 from tests.e2e.programs import Program, sipgw, write_config
 
 ALICE, BOB = "sip:alice@contoso.com", "sip:bob@contoso.com"
@@ -54,6 +56,7 @@ async def test_a_missing_endpoint_is_told_to_the_user_and_logged(tmp_path: Path)
             status, output = await finished(alice)
         assert status == 1
         assert "404" in output and "1003" in output and "User does not exist" in output
+        assert contents(tmp_path / "gateway.db", time.time()).bindings == [], "signed out all the same"
         line = await gateway.line("request failed")
         assert "404" in line and "ocschat@contoso.com" in line
 

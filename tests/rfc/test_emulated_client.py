@@ -16,6 +16,7 @@ from sipgw.transaction.timers import TimerValues
 from tests.harness import CONTACT_OBJECT, DOMAIN
 
 SERVER = Hop("TCP", "192.0.2.1", 5060)
+FLOW = Flow("TCP", "192.0.2.1", 5060, None, 7)
 ALICE = Identity(f"sip:alice@{DOMAIN}", "0123456789ab", "urn:uuid:1")
 
 
@@ -50,7 +51,7 @@ class Bench:
         return self.wire.pop()
 
     def hear(self, response: Response) -> None:
-        self.take(self.agent.receive(response.encode(), Flow("TCP", "192.0.2.1", 5060, None, 7), self.now))
+        self.take(self.agent.receive(response.encode(), FLOW, self.now))
 
     def to_invite(self) -> Request:
         subscribe = self.answer(self.sign_in())
@@ -112,6 +113,36 @@ def test_all_registers_share_a_call_id_and_count_on(bench: Bench) -> None:
     assert len(first.values("contact")) == 1
     assert ";action" not in first.values("contact")[0]
     assert bench.hops == [SERVER] * 3
+
+
+def test_after_bye_a_dialog_is_there_until_that_is_answered(bench: Bench) -> None:
+    """§15.1.1 ends the session; what the pool has sent before it heard of that is answered well."""
+    invite = bench.to_invite()
+    headers = ["Contact: <sip:pool@192.0.2.1>", "Content-Type: text/plain"]
+    bench.hear(response_to(invite, 200, to_tag="pool", headers=headers))
+    assert len(bench.agent.dialogs) == 1
+    bench.client.hang_up(bench.now)
+    bench.take(bench.agent.outputs())
+    bye = bench.wire.pop()
+    assert bye.method == "BYE" and "hung up" not in bench.notices
+    lines = [
+        f"INFO {ALICE.user} SIP/2.0",
+        "Via: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKpart",
+        "Max-Forwards: 70",
+        f"From: <{CONTACT_OBJECT}>;tag=pool",
+        f"To: <{ALICE.user}>;tag={invite.from_tag}",
+        f"Call-ID: {invite.call_id}",
+        "CSeq: 1 INFO",
+        "Content-Length: 0",
+    ]
+    outputs = bench.agent.receive(("\r\n".join([*lines, "", ""])).encode(), FLOW, bench.now)
+    assert [output.data[:11] for output in outputs if isinstance(output, Send)] == [b"SIP/2.0 200"]
+    bench.hear(response_to(bye, 200))
+    assert bench.notices[-1] == "hung up"
+    assert not bench.agent.dialogs
+    bench.client.hang_up(bench.now)
+    bench.take(bench.agent.outputs())
+    assert bench.notices[-1] == "hung up", "nothing is left to wait for"
 
 
 def test_it_registers_again_only_when_the_last_time_must_be_over() -> None:

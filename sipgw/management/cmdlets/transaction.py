@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
@@ -58,8 +57,7 @@ async def run_transaction(wanted: Transaction) -> Outcome:
         outcome.step, outcome.error = outcome.steps[-1], str(error)
     finally:
         for client in (sender, receiver):
-            with suppress(AttributeError):  # one that has not been started
-                await client.close()
+            await client.leave()
     return outcome
 
 
