@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,10 +65,26 @@ def import_(file: Path, data: Path, what_if: bool, report_file: Path | None, exi
     All or nothing: what was interrupted is run again. What is there already stays as it is and is not there twice.
     Rooms keep their addresses, so that clients find them again.
     """
-    report = import_archive(file, data, existing, what_if)
-    if report_file is not None:
-        report_file.write_text(json.dumps(_as_dict(report), indent=2) + "\n", "utf-8")
+    with _report(report_file) as write:
+        report = import_archive(file, data, existing, what_if)
+        write(json.dumps(_as_dict(report), indent=2) + "\n")
     _show(report, file, data)
+
+
+@contextmanager
+def _report(path: Path | None) -> Iterator[Callable[[str], object]]:
+    """Takes what the report says. It is opened beforehand: once all is imported it would be too late to find that it
+    cannot be; and a report of before stays until then."""
+    if path is None:
+        yield lambda text: None
+        return
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            yield file.write
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _as_dict(report: Report) -> dict[str, Any]:

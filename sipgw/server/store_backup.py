@@ -45,7 +45,7 @@ def put_back(source: Path, store: Path, running: bool) -> Restored:
     """
     staged = store.with_name(f"{store.name}.restoring")
     with _new_file(staged, keep=False) as new:
-        _check(source)
+        _check_copy(source)
         _copy(source, new)
         with clear_errors(source), closing(connect(new)) as connection:
             if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
@@ -71,6 +71,15 @@ def _check(source: Path) -> None:
     with clear_errors(source), closing(_read_only(source)) as connection:
         if version_of(source, connection) == 0:
             raise StoreError(f"store {source}: is empty; name a file that `sipgw backup` has written")
+
+
+def _check_copy(source: Path) -> None:
+    """Of what is no copy it is the name on the command line that is wrong, and not the configuration."""
+    try:
+        _check(source)
+    except StoreError as error:
+        text = str(error).replace("name another file in store.url", "name a file that `sipgw backup` has written")
+        raise StoreError(text.replace(", or name a file of its own in store.url", "")) from error
 
 
 def _keep(store: Path, running: bool) -> _Kept:

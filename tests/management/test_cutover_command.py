@@ -204,6 +204,23 @@ def test_export_import_compare(pool: Pool, tmp_path: Path, data: Path) -> None:
     assert status == 0 and out.endswith(f"{new} has all of {data}: 2 rooms, 6 messages\n")
 
 
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_imported(
+    pool: Pool, tmp_path: Path, data: Path
+) -> None:
+    pool("export", tmp_path / "rooms.zip", "--data", data)
+    into = ("import", tmp_path / "rooms.zip", "--data", tmp_path / "new.db")
+    status, out, err = pool(*into, "--report", tmp_path / "none" / "r.json")
+    assert (status, out) == (1, "") and "r.json" in err and err.count("\n") == 1
+    assert not (tmp_path / "new.db").exists()
+    report = tmp_path / "r.json"
+    report.write_text("of before", "utf-8")
+    status, *_ = pool("import", data, "--data", tmp_path / "new.db", "--report", report)
+    assert status == 1 and report.read_text("utf-8") == "of before", "an import that fails leaves it"
+    assert pool(*into, "--report", report)[0] == 0
+    assert json.loads(report.read_text("utf-8"))["tallies"]["messages"]["new"] == 6
+    assert not list(tmp_path.glob(".r*"))
+
+
 def test_what_is_missing(pool: Pool, tmp_path: Path, data: Path) -> None:
     with RoomStore(tmp_path / "new.db") as store:
         store.apply([RECORDS[0], said(1), room_named("New", "contoso.com")])

@@ -164,10 +164,10 @@ def cut_off(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda path: path.write_bytes(b"?" * 999), "file is not a database"),
+        (lambda path: path.write_bytes(b"?" * 999), "bad: file is not a database; name a file that `sipgw backup` has"),
         (lambda path: path.write_bytes(b""), "is empty; name a file that `sipgw backup` has written"),
-        (foreign, "the database of another program"),
-        (newer, "written by a newer sipgw"),
+        (foreign, "the database of another program; name a file that `sipgw backup` has written"),
+        (newer, "written by a newer sipgw .* upgrade this one$"),
         (cut_off, "malformed|damaged"),
     ],
 )

@@ -66,7 +66,7 @@ def test_without_room_for_a_record_nothing_is_changed(tmp_path: Path) -> None:
     store = tmp_path / "gw.db"
     path_of(store).symlink_to("/dev/full")
     changed = False
-    with pytest.raises(StoreError, match="No space left.*without it nothing"), audited(store, OPS, "x", "y"):
+    with pytest.raises(StoreError, match=r"No space left.*without it nothing"), audited(store, OPS, "x", "y"):
         changed = True
     assert not changed
 
