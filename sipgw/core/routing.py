@@ -263,6 +263,9 @@ class Router:
         pool = self._registry.pool_for(uri.user or "", uri.host)
         if pool is not None:
             return self._to_pool(pool, f"endpoint {endpoint.sip_address}" if endpoint else f"pool {pool.fqdn}", now)
+        if endpoint is not None:  # made by command, and its pool has left the configuration since
+            detail = f"{endpoint.sip_address} leads to pool {endpoint.pool_fqdn}, which is not configured"
+            return Route(failure=NO_USER, details={"detail": detail}, matched=f"endpoint {endpoint.sip_address}")
         if self._addresses_own_service(request, uri):
             return Route(local=True)
         return self._to_user(uri, now)
@@ -281,9 +284,14 @@ class Router:
         if isinstance(hops, NotLocated):
             return _not_located(hops, matched)
         if not hops:
-            detail = f"every server of pool {pool.fqdn} is drained"
+            detail = f"every server of pool {pool.fqdn} is drained{self._by_whom(pool, now)}"
             return Route(failure=SERVERS_DOWN, details={"detail": detail}, matched=matched)
         return Route(groups=[[Target([*hops], f"pool {pool.fqdn}", pool=pool)]], matched=matched)
+
+    def _by_whom(self, pool: Pool, now: float) -> str:
+        """A server of the pool would take new dialogs, had not a command said otherwise."""
+        configured = next(one for one in self._registry.configured if one.fqdn == pool.fqdn)
+        return " by command" if configured is not pool and self._servers.hops(configured, now) else ""
 
     def _to_user(self, uri: SipUri, now: float) -> Route:
         """The endpoints of a user, best q first, or the one that a GRUU names (RFC 5627 §6.1)."""

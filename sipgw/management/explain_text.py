@@ -86,6 +86,8 @@ def _endpoint_text(one: EndpointPart, config: Config) -> str:
     name = f' "{one.display_name}"' if one.display_name else ""
     made = f"declared in {config.source or 'the built-in configuration'}" if one.declared else "made in the store"
     leads = f"leads to {one.pool_fqdn}" if one.enabled else f"not enabled; it would lead to {one.pool_fqdn}"
+    if one.pool_fqdn.lower() not in {pool.fqdn.lower() for pool in config.pools}:
+        leads += ", which is not configured"
     return f"{one.sip_address}{name}, {made}, {leads}"
 
 
@@ -131,7 +133,7 @@ def _server(server: Server, now: float) -> str:
 
 def _role(server: Server) -> str:
     if server.role == "connection":
-        return "the user's own connection, if it still stands"
+        return "the user's own connection, " + ("which stands" if server.health == "up" else "if it still stands")
     if server.role == "drained":
         return "drained: no new dialogs"
     return server.role if server.role in ("active", "standby") else ""
@@ -140,6 +142,8 @@ def _role(server: Server) -> str:
 def _health(server: Server, now: float) -> str:
     if server.health == "not known":
         return "health not known"
+    if server.health == "up" and server.role == "connection":
+        return ""
     if server.health == "up":
         return f"up since {_when(server.since, now)}" if server.since is not None else "up, no failure seen"
     if server.health != "down" or server.since is None:
@@ -171,6 +175,8 @@ def _decision(subject: str, one: Decision, found: Explanation, config: Config) -
         yield subject, f"{by}dropped: an ACK gets no answer, and this one belongs to no dialog"
     elif one.kind == "forwarded":
         yield subject, f"{by}forwarded{_patience(found, config)}"
+    elif one.kind == "expected":
+        yield subject, f"{by}sent on, though nothing works that it is sent to; expected: {one.status} {one.reason}"
     elif one.kind == "answered":
         yield subject, f"{by}answered here: {one.status} {one.reason}"
     else:
@@ -190,15 +196,12 @@ def _patience(found: Explanation, config: Config) -> str:
     servers = [server for destination in found.destinations for server in destination.servers]
     if found.pool is None or not servers:
         return ""
-    down = ", though no server is up as far as is known" if all(one.health == "down" for one in servers) else ""
     if found.method != "INVITE":  # of others a server may think for as long as it likes (RFC 4320 §4.1)
-        return f"{down}; after a server that cannot be reached, or says nothing for too long, the next one is tried"
+        return "; after a server that cannot be reached, or says nothing for too long, the next one is tried"
     seconds = f"{config.timers.first_response:g} s"
     if len(servers) == 1:
-        return f"{down}; without a first answer within {seconds} the caller gets 504"
-    return (
-        f"{down}; a server without a first answer within {seconds} is given up for the next, after the last it is 504"
-    )
+        return f"; without a first answer within {seconds} the caller gets 504"
+    return f"; a server without a first answer within {seconds} is given up for the next, after the last it is 504"
 
 
 def _when(at: float, now: float) -> str:

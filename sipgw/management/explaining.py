@@ -15,6 +15,7 @@ from sipgw.locating import Destination as Wanted
 from sipgw.locating.destination import is_address
 from sipgw.locating.result import Service
 from sipgw.management.advice import advice
+from sipgw.management.expectation import GONE, expected
 from sipgw.management.explanation import (
     BindingPart,
     Decision,
@@ -50,6 +51,7 @@ async def explain(rehearsal: Rehearsal, method: str, uri: str, sender: str) -> E
         route = Route()
     decision = _doubted(_decision(await rehearsal.perform(data, flow), target), target, rehearsal)
     explaining = _Explaining(rehearsal, method, target, route if decision.kind == "forwarded" else Route())
+    destinations = explaining.destinations()
     return Explanation(
         method=method,
         uri=uri,
@@ -62,8 +64,8 @@ async def explain(rehearsal: Rehearsal, method: str, uri: str, sender: str) -> E
         pool=explaining.pool_part(),
         questions=[_question(answer) for answer in rehearsal.heard.values()],
         bindings=explaining.bindings(),
-        destinations=explaining.destinations(),
-        decision=decision,
+        destinations=destinations,
+        decision=expected(decision, method, destinations, target),
         trusted=await _trusted(rehearsal, method, uri, sender, decision),
     )
 
@@ -111,7 +113,7 @@ def _decision(doings: Doings, uri: SipUri | None) -> Decision:
     if response.status < 300:
         return Decision("answered", response.status, response.reason)
     number, text, detail = _diagnostics(response)
-    todo = advice(response.status, number, uri)
+    todo = advice(response.status, number, uri, detail)
     return Decision("refused", response.status, response.reason, number, text, detail, todo)
 
 
@@ -120,6 +122,8 @@ def _doubted(decision: Decision, uri: SipUri | None, rehearsal: Rehearsal) -> De
     doubts = rehearsal.users.doubts
     if decision.diagnostics != NO_USER.id or uri is None or not uri.user or is_gruu(uri) or not doubts:
         return decision
+    if rehearsal.registry.find(uri.user, uri.host) is not None:
+        return decision  # it is an endpoint, and nobody's address
     other = f"then it is {NOT_SIGNED_IN.status}, ms-diagnostics {NOT_SIGNED_IN.id}"
     return replace(decision, unless=f"{', or '.join(doubts)}: {other}")
 
@@ -163,6 +167,7 @@ class _Explaining:
         self._uri = uri
         self._route = route
         self._pool = self._find_pool()
+        self._found = self._bindings()
         self._places = self._find_places() if self._pool is not None else {}
 
     def _find_pool(self) -> Pool | None:
@@ -183,12 +188,14 @@ class _Explaining:
         return _endpoint_part(found) if found is not None else None
 
     def bindings(self) -> list[BindingPart]:
+        return [self._binding(one) for one in self._found]
+
+    def _bindings(self) -> list[Binding]:
         """Those of the user that the URI names, where it names one."""
         uri, location, now = self._uri, self._rehearsal.engine.location, self._rehearsal.now
         if uri is None or not uri.user or self._pool is not None or self._method == "REGISTER":
             return []
-        found = location.by_gruu(uri, now) if is_gruu(uri) else location.bindings(uri.aor, now)
-        return [self._binding(one) for one in found]
+        return location.by_gruu(uri, now) if is_gruu(uri) else location.bindings(uri.aor, now)
 
     def _binding(self, one: Binding) -> BindingPart:
         left = round(one.expires_at - self._rehearsal.now)
@@ -228,10 +235,19 @@ class _Explaining:
 
     def _server(self, hop: Flow | Hop) -> Server:
         if isinstance(hop, Flow):
-            return Server(str(hop), "connection" if hop.cid else "user")
+            stands = self._rehearsal.standing is not None and hop.cid
+            return Server(str(hop), "connection" if hop.cid else "user", health="up" if stands else "")
         if self._pool is not None:
             return self._pool_server(hop, self._pool)
-        return Server(str(hop), "user" if self.bindings() else "server", hop.server_name)
+        server = Server(str(hop), "user" if self._found else "server", hop.server_name)
+        if self._rehearsal.standing is not None and self._came_from(hop):
+            return replace(server, health="down", since=self._rehearsal.wall, reason=GONE)
+        return server
+
+    def _came_from(self, hop: Hop) -> bool:
+        """Whether a client came from there by a connection: with it, its port is gone too."""
+        at = hop.transport, hop.host, hop.port
+        return hop.reliable and any(at == one.source and not one.path for one in self._found)
 
     def _pool_server(self, hop: Hop, pool: Pool) -> Server:
         role: Role = "active"

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["active", "standby", "drained", "connection", "user", "server"]
-Kind = Literal["forwarded", "answered", "refused", "dropped"]
+Kind = Literal["forwarded", "expected", "answered", "refused", "dropped"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the caller gets. `status` 0 where that is for others to say; `diagnostics` is the id of ms-diagnostics, 0
-    without one; `detail` says more, `todo` is what an operator can do about it. `unless` is what is not known here and
-    would make it another, in words that go on after "unless", "" where nothing is in doubt."""
+    """What the caller gets. "expected" is sent on as well, but to nobody who works, as far as is known: `status` is
+    what that comes to. It is 0 where it is for others to say; `diagnostics` is the id of ms-diagnostics, 0 without one;
+    `detail` says more, `todo` is what an operator can do about it. `unless` is what is not known here and would make it
+    another, in words that go on after "unless", "" where nothing is in doubt."""
 
     kind: Kind
     status: int = 0
@@ -36,7 +37,8 @@ class Place:
 @dataclass(frozen=True)
 class Server:
     """A place to send to. `role` is that of a pool's server; "connection" stands for one that a user came by, "user"
-    for an address that it can be dialled at. `proves` is the name that its certificate has to carry, "" without TLS.
+    for an address that it can be dialled at; a connection that is "up" stands, as the
+    gateway itself says. `proves` is the name that its certificate has to carry, "" without TLS.
     `since` is when it went down, or came up again, and `until` when one that is down is tried again all the same."""
 
     server: str

@@ -41,6 +41,8 @@ class Rehearsal:
     """`now` is the engine's clock, `wall` the time of day at the same moment; time stands still here. `heard` are the
     answers of the name service, in the order of the questions. Making one raises StoreError."""
 
+    standing: frozenset[tuple[object, ...]] | None = None  # of registrations, by their keys, where that is known
+
     def __init__(self, config: Config, asker: Asker) -> None:
         self.config = config
         self.now, self.wall = asyncio.get_running_loop().time(), time.time()
@@ -79,13 +81,13 @@ class Rehearsal:
         return engine
 
     def _learn(self, running: Running) -> None:
-        """What is down, and that the connections stand over which users have signed in."""
+        """What is down, and that the connections stand over which users have signed in, where nothing else is known."""
         for hop, state in running.servers.items():
             if not state.up:
                 self.engine.health.learn(hop, self._health(state))
         for binding in self.engine.location:
             transport, host, port = binding.source
-            if transport != "UDP" and not binding.path:
+            if transport != "UDP" and not binding.path and (self.standing is None or binding.key in self.standing):
                 listener = self.engine.router.listener_for(transport, ":" in host)
                 binding.flow = Flow(transport, host, port, listener, next(self._cids))
 

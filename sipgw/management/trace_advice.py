@@ -38,8 +38,36 @@ _BY_TEXT = (
 )
 
 
+_BY_DETAIL = (  # what the gateway says besides, where the id stands for several things
+    (
+        re.compile(r"every server of pool (?P<pool>[^\s)]+) is drained by command"),
+        "sipgw pool-state set {pool} --normal has its servers take new dialogs again",
+    ),
+    (
+        re.compile(r"every server of pool (?P<pool>[^\s)]+) is drained"),
+        "take a server out of drained at the [[pool]] {pool} of the configuration, then reload",
+    ),
+    (
+        re.compile(r"(?P<address>sip:[^\s)]+) leads to pool (?P<pool>[^\s)]+), which is not configured"),
+        "put the [[pool]] {pool} back into the configuration and reload; or sipgw endpoint remove {address}",
+    ),
+)
+
+
+def remedy_of_detail(text: str) -> str:
+    """What to do about what the gateway says in plain words; "" where these say no more than the id."""
+    for pattern, advice in _BY_DETAIL:
+        found = pattern.search(text)
+        if found is not None:
+            return advice.format(**found.groupdict())
+    return ""
+
+
 def remedy(failure: str, diagnostics: int) -> str:
     """One line; "" where there is nothing to say."""
+    special = remedy_of_detail(failure)
+    if special:
+        return special
     if diagnostics in REMEDIES:
         return REMEDIES[diagnostics]
     return next((text for pattern, text in _BY_TEXT if pattern.search(failure)), "")

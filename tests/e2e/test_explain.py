@@ -44,7 +44,8 @@ async def test_it_knows_what_the_gateway_knows(tmp_path: Path) -> None:
         await the_pool_is_down(config, server, gateway)
         status, said = await output_of("explain", "MESSAGE", "sip:alice@contoso.com", "--config", config)
         assert status == 0
-        assert any("the user's own connection" in line for line in said)
+        assert any("the user's own connection, if it still stands" in line for line in said), "no API, no word"
+        assert any(line.startswith("unless    that connection is gone, ") for line in said)
         await alice.close()
         assert await gateway.stop() == 0
     assert not store.with_name("gateway.db-running").exists()
@@ -52,9 +53,32 @@ async def test_it_knows_what_the_gateway_knows(tmp_path: Path) -> None:
     assert (status, said[2]) == (0, "gateway   none runs on this store: health and connections are not known")
 
 
+async def test_a_connection_is_asked_of_the_gateway(tmp_path: Path) -> None:
+    """Which stands, and which is gone: then the address of the contact is dialled, and that is told."""
+    config = write_config(tmp_path, "udp:127.0.0.1:9")
+    config.write_text(
+        config.read_text().replace('[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "127.0.0.1:{free_port()}"')
+    )
+    asked = "explain", "MESSAGE", "sip:alice@contoso.com", "--config", config
+    async with sipgw("serve", "--config", config) as gateway:
+        alice = RawClient("alice@contoso.com")
+        await alice.connect((await gateway.ports())["tcp"])
+        assert (await alice.register())[0] == 200
+        status, said = await output_of(*asked)
+        assert status == 0 and any("the user's own connection, which stands" in line for line in said), said
+        assert not any(line.startswith("unless ") for line in said)
+        await alice.close()
+        async with asyncio.timeout(15):
+            while any("which stands" in line for line in said):
+                _, said = await output_of(*asked)
+        assert any(
+            line.startswith("unless    nobody takes a connection at the address of the contact") for line in said
+        )
+
+
 async def the_pool_is_down(config: Path, server: str, gateway: Program) -> None:
     status, said = await output_of("explain", "INVITE", OCSCHAT, "--config", config)
-    assert status == 0
+    assert status == 1
     assert said[2].startswith(f"gateway   pid {gateway.process.pid}, runs on this store since ")
     (tried,) = [line for line in said if line.startswith("tried ")]
     assert tried.startswith(f"tried     1. {server}, active, down since ")
@@ -107,4 +131,5 @@ async def test_check_takes_the_ports_of_a_gateway_that_runs_for_its_own(tmp_path
         status, said = await output_of("check", "--config", config)
         text = f"in use by the gateway that runs on this store (pid {gateway.process.pid})"
         assert f"note gateway.listen: tcp:127.0.0.1:{port}: {text}" in said
-        assert status == 0
+        assert status == 1, "for the pool's sake, where nobody is"
+        assert [line.split(":")[0] for line in said if line.startswith("FAIL")] == ["FAIL pool pcpool.contoso.com"]

@@ -52,6 +52,17 @@ def test_each_failure_has_its_advice() -> None:
         ("dropped: an ACK gets no answer", 0, "the client that the dialog led to is gone"),
         ("sign-in failed: user alice", 0, "wrong password"),
         ("420 Bad Extension", 0, ""),
+        (
+            "504 1011 none (detail every server of pool pc.x is drained by command)",
+            1011,
+            "sipgw pool-state set pc.x --",
+        ),
+        (
+            "504 1011 none (detail every server of pool pc.x is drained)",
+            1011,
+            "take a server out of drained at the",
+        ),
+        ("404 1003 x (detail sip:a@b leads to pool pc.x, which is not configured)", 1003, "put the [[pool]] pc.x back"),
     ],
 )
 def test_advice_without_an_id(failure: str, diagnostics: int, start: str) -> None:

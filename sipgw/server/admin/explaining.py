@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sipgw.auth.accounts import Account, Accounts
 from sipgw.config import Config
@@ -19,9 +19,19 @@ from sipgw.server.store import Contents
 if TYPE_CHECKING:
     from sipgw.server.app import GatewayApp
 
-# Configuration, what is stored that matters, the users that are known, method, URI, sender ("" for anybody): what
+
+class State(NamedTuple):
+    """What is stored that matters, the users that are known, and by their keys the registrations whose connections
+    stand."""
+
+    stored: Contents
+    accounts: Accounts
+    standing: frozenset[tuple[object, ...]]
+
+
+# Configuration, the gateway's state, method, URI, sender ("" for anybody): what
 # `sipgw explain --json` shows. Raises ValueError for a method or a URI that is none, naming it.
-Explain = Callable[[Config, Contents, Accounts, str, str, str], Awaitable[dict[str, Any]]]
+Explain = Callable[[Config, State, str, str, str], Awaitable[dict[str, Any]]]
 
 
 class _Known:
@@ -46,21 +56,24 @@ async def explain(call: Call) -> Answer:
     if gateway.explain is None:
         raise Problem("not-found", "this program cannot explain; ask a gateway that sipgw serve has started")
     sender = wanted.sender or ""
-    stored = _stored(gateway, (wanted.uri, sender))
-    known = _Known(gateway.engine.router.accounts, gateway.engine.location)
+    state = _state(gateway, (wanted.uri, sender))
     try:
-        return Answer(await gateway.explain(gateway.config, stored, known, wanted.method, wanted.uri, sender))
+        return Answer(await gateway.explain(gateway.config, state, wanted.method, wanted.uri, sender))
     except ValueError as error:
         raise Problem("invalid", str(error), [Fault(text=str(error))]) from None
 
 
-def _stored(gateway: "GatewayApp", uris: tuple[str, ...]) -> Contents:
+def _state(gateway: "GatewayApp", uris: tuple[str, ...]) -> State:
     """Of the registrations only those of the users in question: there may be a million."""
     offset = time.time() - asyncio.get_running_loop().time()
     bindings = {id(one): one for uri in uris for one in _bindings(gateway, uri)}
     rows = [_shifted(one, offset) for one in bindings.values()]
     stored = [one for one in gateway.registry.endpoints() if not one.declared]
-    return Contents(stored, rows, gateway.store.secret(), list(gateway.registry.states.values()))
+    known = _Known(gateway.engine.router.accounts, gateway.engine.location)
+    standing = frozenset(one.key for one in bindings.values() if one.flow is not None)
+    return State(
+        Contents(stored, rows, gateway.store.secret(), list(gateway.registry.states.values())), known, standing
+    )
 
 
 def _bindings(gateway: "GatewayApp", text: str) -> list[Binding]:
