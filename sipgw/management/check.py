@@ -48,10 +48,12 @@ async def _findings(config_path: Path | None) -> Findings:
     source = str(config_path) if config_path is not None else "built-in values"
     resolver = Resolver()
     running = read_running(config.store.path)
-    names, pools = await asyncio.gather(_names(config, resolver), pool_probes.pools(config, resolver))
+    registry = config.registry()
+    stored = list(probes.store(config, registry))  # first: the registry has the states of pools from then on
+    names, pools = await asyncio.gather(_names(config, resolver), pool_probes.pools(config, resolver, registry))
     verdicts = [
         Verdict("ok", "config", f"{source}: {_summary(config)}"),
-        *probes.store(config),
+        *stored,
         *certificates(config),
         *sign_in(config),
         *file_probes.tokens(config),
@@ -73,4 +75,5 @@ async def _names(config: Config, resolver: Resolver) -> dns_names.Names:
 
 def _summary(config: Config) -> str:
     domains = ", ".join(config.gateway.domains)
-    return f"{config.gateway.fqdn} serves {domains}; pools: {len(config.pools)}, endpoints: {len(config.endpoints)}"
+    declared = f"pools: {len(config.pools)}, endpoints declared: {len(config.endpoints)}"
+    return f"{config.gateway.fqdn} serves {domains}; {declared}"

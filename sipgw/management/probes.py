@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from sipgw.config import Config, ListenAddress
+from sipgw.registry import Registry
 from sipgw.server.ears import bind
 from sipgw.server.running import Running
 from sipgw.server.store import Store, StoreError
@@ -22,15 +23,15 @@ class Verdict(NamedTuple):
     text: str
 
 
-def store(config: Config) -> Iterator[Verdict]:
-    """Whether it can be opened and written, and whether its endpoints fit the configuration."""
+def store(config: Config, registry: Registry) -> Iterator[Verdict]:
+    """Whether it can be opened and written, and whether its endpoints fit the configuration. The registry, which has
+    what is configured, gets what is stored."""
     path = config.store.path
     if not path.exists():
         usable = os.access(path.parent, os.W_OK | os.X_OK)
         text = f"{path} will be made" if usable else f"{path} cannot be made; make the folder {path.parent} writable"
         yield Verdict("ok" if usable else "FAIL", "store", text)
         return
-    registry = config.registry()
     try:
         opened = Store.open(path)
         try:
@@ -42,9 +43,12 @@ def store(config: Config) -> Iterator[Verdict]:
     except StoreError as error:
         yield Verdict("FAIL", "store", str(error))
         return
-    yield Verdict("ok", "store", f"{path} is writable")
-    for problem in registry.problems():
+    made = sum(not endpoint.declared for endpoint in registry.endpoints())
+    yield Verdict("ok", "store", f"{path} is writable; endpoints made by command: {made}")
+    for problem in registry.misfits():
         yield Verdict("FAIL", "store", problem)
+    for left in registry.leftovers():
+        yield Verdict("note", "store", left)
 
 
 def ports(config: Config, running: Running | None) -> Iterator[Verdict]:

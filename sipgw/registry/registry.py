@@ -72,17 +72,30 @@ class Registry:
 
     def problems(self) -> list[str]:
         """What is stored and does not fit the configuration (any more), a line each."""
-        gone = [f"state of pool {fqdn} is stored: no such pool" for fqdn in self.states if fqdn not in self._pools]
-        return [text for endpoint in self._stored.values() if (text := self._misfit(endpoint))] + gone
+        return [*self.misfits(), *self.leftovers()]
+
+    def misfits(self) -> list[str]:
+        """Stored endpoints that lead nowhere, and what to do."""
+        return [text for endpoint in self._stored.values() if (text := self._misfit(endpoint))]
+
+    def leftovers(self) -> list[str]:
+        """What is stored and counts for nothing at present, which does no harm."""
+        twice = [endpoint for key, endpoint in self._stored.items() if key in self._declared]
+        both = [f"{endpoint.sip_address} is stored and declared; the declaration counts" for endpoint in twice]
+        gone = [fqdn for fqdn in self.states if fqdn not in self._pools]
+        return both + [f"state of pool {fqdn} is stored: no such pool" for fqdn in gone]
 
     def _misfit(self, endpoint: Endpoint) -> str:
         if endpoint.key in self._declared:
-            return f"{endpoint.sip_address} is stored and declared; the declaration counts"
+            return ""
+        wanted = f"put {endpoint.key.rpartition('@')[2]} back into gateway.domains"
         try:
             self._check_domain(endpoint)
+            wanted = f"put the [[pool]] {endpoint.pool_fqdn} back"
             self._check_pool(endpoint)
         except RegistryError as error:
-            return f"stored endpoint {endpoint.sip_address}: {error}"
+            remedy = f"{wanted} and reload, or sipgw endpoint remove {endpoint.sip_address}"
+            return f"stored endpoint {endpoint.sip_address}: {error}; {remedy}"
         return ""
 
     def matching(self, identity: str) -> list[Endpoint]:

@@ -24,7 +24,7 @@ from sipgw.server.chance import Chance
 from sipgw.server.ears import Ears, bind
 from sipgw.server.interfaces import Tracer
 from sipgw.server.log_file import OUTPUT
-from sipgw.server.reload import again
+from sipgw.server.reload import again, warn_of
 from sipgw.server.running import RunningFile
 from sipgw.server.settings import engine_settings, shell_limits, shifted
 from sipgw.server.shell import Shell
@@ -284,6 +284,7 @@ class GatewayApp:
             except StoreError as error:
                 return [str(error)]
             self.reloaded, self.reloaded_well = time.time(), True
+            warn_of(self.problems())
         return []
 
     async def _reload(self) -> None:

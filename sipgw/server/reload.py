@@ -1,6 +1,9 @@
 """What a running gateway may be told anew, and what only a new process can take over."""
 
+from collections.abc import Iterable
+
 from sipgw.config import Config, ConfigError, load_config
+from sipgw.observability.log import get_logger
 
 # Both ends of them are elsewhere: in messages that come back, in a file that is open, in a socket of another program.
 FIXED = (
@@ -11,6 +14,12 @@ FIXED = (
     ("admin", "listen"),
 )
 _KEYS = {("store", "path"): "store.url"}
+
+
+def warn_of(problems: Iterable[str]) -> None:
+    """Of what is stored and of no use by the configuration that has just been read."""
+    for problem in problems:
+        get_logger().warning("endpoint not usable", reason=problem)
 
 
 def again(config: Config) -> Config:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipgw.config import Config, ConfigError
 from sipgw.events import Listener
 from sipgw.observability.log import get_logger
+from sipgw.server.reload import warn_of
 from sipgw.server.service_manager import ServiceManager
 from sipgw.server.store_file import StoreError
 
@@ -54,8 +55,7 @@ async def serve(config: Config, explain: "Explain | None" = None) -> int:
         log.error("cannot start", reason=str(error))
         return 1
     calm_collector()
-    for problem in gateway.problems():
-        log.warning("endpoint not usable", reason=problem)
+    warn_of(gateway.problems())
     log.info("listening", addresses=_addresses(gateway), fqdn=config.gateway.fqdn, pid=os.getpid())
     service = ServiceManager()
     service.ready(gateway.status())

@@ -3,10 +3,13 @@
 import asyncio
 import signal
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sipgw.registry import Endpoint
+from sipgw.server.store import Store
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.raw_client import RawClient
 from tests.ports import free_port
@@ -86,6 +89,23 @@ async def test_a_file_that_cannot_be_used_changes_nothing_and_is_reported(
             assert (await alice.register())[0] == 200
         finally:
             await alice.close()
+
+
+async def test_an_endpoint_whose_pool_leaves_the_file_is_warned_of(tmp_path: Path) -> None:
+    """At the reload, and at the next start."""
+    config = write_config(tmp_path, "tcp:127.0.0.1:9", endpoint=False)
+    with closing(Store.open(tmp_path / "gateway.db")) as store:
+        store.add_endpoint(Endpoint("sip:chat@contoso.com", "pcpool.contoso.com"), 0)
+    wanted = (
+        "pcpool.contoso.com is not a configured pool (pools: other.contoso.com); put the [[pool]] pcpool.contoso.com"
+    )
+    async with sipgw("serve", "--config", config) as gateway:
+        await gateway.ports()
+        assert not any("endpoint not usable" in line for line in gateway.log)
+        change(config, "pcpool.contoso.com", "other.contoso.com")
+        assert wanted in await hang_up(gateway, "endpoint not usable")
+    async with sipgw("serve", "--config", config) as gateway:
+        assert wanted in await gateway.line("endpoint not usable", "reason")
 
 
 async def test_an_address_that_is_taken_changes_nothing(tmp_path: Path) -> None:

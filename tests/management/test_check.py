@@ -4,23 +4,27 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 
+from sipgw.config import load_config
+from sipgw.core.health import Health, HealthSettings
+from sipgw.events import Hop
 from sipgw.registry import Endpoint
+from sipgw.server.running import RunningFile
 from sipgw.server.store import Store
 from tests.management.conftest import Run, edit
+from tests.management.pool_server import answer_to, answering
 
 
 @pytest.fixture
 def pool_port() -> Iterator[int]:
-    """A pool's server that takes connections."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+    """A pool's server that answers."""
+    with answering() as port:
+        yield port
 
 
 def lines(out: str) -> list[str]:
@@ -31,12 +35,12 @@ def test_all_is_well(sipgw: Run, gw: Path, pool_port: int, tmp_path: Path) -> No
     edit(gw, ("tcp:127.0.0.1:1", f"tcp:127.0.0.1:{pool_port}"))
     found = sipgw("check")
     assert lines(found.out) == [
-        f"ok config: {gw}: sipgw.contoso.com serves contoso.com; pools: 1, endpoints: 1",
+        f"ok config: {gw}: sipgw.contoso.com serves contoso.com; pools: 1, endpoints declared: 1",
         f"ok store: {tmp_path / 'sipgw.db'} will be made",
         "note auth: schemes = []: nobody signs in, and whoever reaches a listener is who they say they are",
         "ok gateway.listen: udp:127.0.0.1:0 is free",
         "ok gateway.listen: tcp:127.0.0.1:0 is free",
-        f"ok pool pc.contoso.com: tcp:127.0.0.1:{pool_port} takes connections",
+        f"ok pool pc.contoso.com: tcp:127.0.0.1:{pool_port} answers OPTIONS with 200 Scripted",
     ]
     assert found.status == 0
     assert not (tmp_path / "sipgw.db").exists(), "asking makes no file"
@@ -82,11 +86,84 @@ def test_pool_is_down(sipgw: Run) -> None:
     assert verdicts(sipgw, "pool pc.contoso.com") == [f"FAIL pool pc.contoso.com: {text}"]
 
 
-def test_pool_by_udp_is_not_asked(sipgw: Run, gw: Path) -> None:
+def test_pool_by_udp(sipgw: Run, gw: Path) -> None:
     edit(gw, ("tcp:127.0.0.1:1", "udp:127.0.0.1:1"))
-    found = sipgw("check")
+    text = "udp:127.0.0.1:1: Connection refused; start it, or correct pool.servers"
+    assert verdicts(sipgw, "pool pc.contoso.com") == [f"FAIL pool pc.contoso.com: {text}"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            data, source = server.recvfrom(65_536)
+            server.sendto(b"\r\n\r\n", source)
+            server.sendto(answer_to(data, 404), source)
+
+        answering_once = threading.Thread(target=answer)
+        answering_once.start()
+        edit(gw, ("udp:127.0.0.1:1", f"udp:127.0.0.1:{port}"))
+        found = sipgw("check")
+        answering_once.join()
     assert found.status == 0
-    assert "note pool pc.contoso.com: udp:127.0.0.1:1 was not asked: UDP has no connections" in lines(found.out)
+    assert f"ok pool pc.contoso.com: udp:127.0.0.1:{port} answers OPTIONS with 404 Scripted" in lines(found.out)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (503, " answers OPTIONS with 503 Scripted: it takes no calls; look at its load"),
+        (-1, " takes connections, but did not answer OPTIONS within 0.2 s; look at it, or name another server"),
+        (0, " closed the connection when it was asked with OPTIONS; look at it, or name another server"),
+    ],
+)
+def test_pool_that_takes_connections_and_no_calls(sipgw: Run, gw: Path, status: int, text: str) -> None:
+    with answering(status) as port:
+        edit(
+            gw, ("tcp:127.0.0.1:1", f"tcp:127.0.0.1:{port}"), ("[gateway]", "[timers]\nfirst_response = 0.2\n[gateway]")
+        )
+        assert verdicts(sipgw, "pool pc.contoso.com") == [f"FAIL pool pc.contoso.com: tcp:127.0.0.1:{port}{text}"]
+
+
+def test_what_the_gateway_that_runs_knows_of_a_server(sipgw: Run, gw: Path, pool_port: int) -> None:
+    """It answers again, and calls are still taken elsewhere."""
+    edit(gw, ("tcp:127.0.0.1:1", f"tcp:127.0.0.1:{pool_port}"))
+    config, health = load_config(gw), Health(HealthSettings(interval=10.0))
+    health.failed(Hop("TCP", "127.0.0.1", pool_port), "timeout", 100.0, certain=True)
+    file = RunningFile(config.store.path)
+    file.look(config, [], health, 160.0)
+    try:
+        found = sipgw("check")
+    finally:
+        file.close()
+    line = next(line for line in lines(found.out) if " pool pc.contoso.com: " in line)
+    assert line.startswith(
+        f"note pool pc.contoso.com: tcp:127.0.0.1:{pool_port} answers OPTIONS with 200 Scripted, but "
+    )
+    assert " the gateway that runs has it down since " in line and line.endswith(" UTC: timeout")
+    assert found.status == 0
+
+
+def test_pool_without_an_active_server(sipgw: Run, gw: Path, pool_port: int) -> None:
+    """By command, and by the file: each has its own way back."""
+    edit(gw, ("tcp:127.0.0.1:1", f"tcp:127.0.0.1:{pool_port}"))
+    assert sipgw("check").status == 0
+    assert sipgw("pool-state", "set", "pc.contoso.com", "--none").status == 0
+    said = "FAIL pool pc.contoso.com: no active server: all are drained, and no new dialog is taken; "
+    assert verdicts(sipgw, "pool pc.contoso.com")[-1] == f"{said}sipgw pool-state set pc.contoso.com --normal"
+    assert sipgw("pool-state", "set", "pc.contoso.com", "--normal").status == 0
+    assert sipgw("check").status == 0
+    edit(gw, ("[[pool]]", '[[pool]]\ndrained = ["127.0.0.1"]'))
+    assert verdicts(sipgw, "pool pc.contoso.com")[-1] == f"{said}take one out of pool.drained, and reload"
+
+
+def test_pool_whose_state_was_set_by_command(sipgw: Run, gw: Path, pool_port: int) -> None:
+    edit(gw, ('["tcp:127.0.0.1:1"]', f'["tcp:127.0.0.1:{pool_port}", "tcp:127.0.0.1:1"]'))
+    assert sipgw("pool-state", "set", "pc.contoso.com", "--remove", "127.0.0.1:1").status == 0
+    found = sipgw("check")
+    text = f"set by command: active tcp:127.0.0.1:{pool_port}, inactive tcp:127.0.0.1:1; "
+    back = "sipgw pool-state set pc.contoso.com --normal puts it back as configured"
+    assert f"note pool pc.contoso.com: {text}{back}" in lines(found.out)
+    assert found.status == 0
 
 
 def test_ports_in_use(sipgw: Run, gw: Path, pool_port: int) -> None:
@@ -107,10 +184,14 @@ def test_an_address_of_another_machine(sipgw: Run, gw: Path) -> None:
 def test_store(sipgw: Run, gw: Path, tmp_path: Path) -> None:
     path = tmp_path / "sipgw.db"
     store = Store.open(path)
-    assert verdicts(sipgw, "store") == [f"ok store: {path} is writable"]
+    assert verdicts(sipgw, "store") == [f"ok store: {path} is writable; endpoints made by command: 0"]
     store.add_endpoint(Endpoint("sip:x@contoso.com", "gone.contoso.com"), 0)
     problem = "stored endpoint sip:x@contoso.com: gone.contoso.com is not a configured pool (pools: pc.contoso.com)"
-    assert verdicts(sipgw, "store")[1] == f"FAIL store: {problem}"
+    remedy = "put the [[pool]] gone.contoso.com back and reload, or sipgw endpoint remove sip:x@contoso.com"
+    assert verdicts(sipgw, "store") == [
+        f"ok store: {path} is writable; endpoints made by command: 1",
+        f"FAIL store: {problem}; {remedy}",
+    ]
     store.close()
     path.write_bytes(b"?" * 999)
     text = f"store {path}: file is not a database; name another file in store.url"
@@ -183,7 +264,7 @@ def test_files_that_are_not_pem(sipgw: Run, authority: trustme.CA, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "grade", "text"),
     [
-        ("pc.contoso.com", "ok", "takes connections"),
+        ("pc.contoso.com", "ok", "answers OPTIONS with 200 Scripted"),
         ("other.contoso.com", "FAIL", "certificate is not valid for 'pc.contoso.com')"),
         ("*.contoso.com", "FAIL", "its certificate is for pc.contoso.com by a wildcard only, not used in SIP"),
     ],
@@ -193,12 +274,9 @@ def test_pool_by_tls_has_to_prove_its_name(
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{server.getsockname()[1]}"))
-        serving = threading.Thread(target=accept, args=(server, context))
-        serving.start()
+    with answering(context=context) as port:
+        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{port}"))
         found = lines(sipgw("check").out)[-1]
-        serving.join()
     assert found.startswith(f"{grade} pool pc.contoso.com: ")
     assert found.endswith(text)
 
@@ -209,12 +287,9 @@ def test_pool_that_wants_a_certificate_of_ours(sipgw: Run, authority: trustme.CA
     authority.issue_cert("pc.contoso.com").configure_cert(context)
     trustme.CA().configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{server.getsockname()[1]}"))
-        serving = threading.Thread(target=accept, args=(server, context))
-        serving.start()
+    with answering(context=context) as port:
+        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{port}"))
         found = lines(sipgw("check").out)[-1]
-        serving.join()
     assert found.endswith("the other side does not know the authority of our certificate")
 
 
@@ -222,14 +297,11 @@ def test_pool_by_tls_whose_certificate_ends_soon(sipgw: Run, authority: trustme.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     until = datetime.now(UTC) + timedelta(days=3.5)
     authority.issue_cert("pc.contoso.com", not_after=until).configure_cert(context)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{server.getsockname()[1]}"))
-        serving = threading.Thread(target=accept, args=(server, context))
-        serving.start()
+    with answering(context=context) as port:
+        edit(gw, ("tcp:127.0.0.1:1", f"tls:127.0.0.1:{port}"))
         found = lines(sipgw("check").out)[-1]
-        serving.join()
     assert found.startswith("note ")
-    assert found.endswith("takes connections, but its certificate expires soon, days left: 3")
+    assert found.endswith("answers OPTIONS with 200 Scripted, but its certificate expires soon, days left: 3")
 
 
 @pytest.mark.parametrize(
@@ -256,13 +328,3 @@ def test_certificate_of_a_pool(sipgw: Run, authority: trustme.CA, gw: Path, tmp_
     (tmp_path / "pool.key").write_text("nothing")
     (failed,) = verdicts(sipgw, "pool pc.contoso.com.certificate")
     assert failed.endswith("; name readable, unencrypted PEM files")
-
-
-def accept(server: socket.socket, context: ssl.SSLContext) -> None:
-    """One TLS handshake, which either side may break off; what the client sends is read even then."""
-    connection, _ = server.accept()
-    with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as secure:
-        with suppress(OSError):
-            secure.do_handshake()
-        with suppress(OSError):
-            socket.socket.recv(secure, 4096)

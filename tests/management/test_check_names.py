@@ -11,6 +11,7 @@ from sipgw.core.health import Health, HealthSettings
 from sipgw.events import Listener
 from sipgw.server.running import RunningFile
 from tests.management.conftest import Run, edit
+from tests.management.pool_server import answering
 
 Zone = Callable[[str], None]
 
@@ -23,9 +24,9 @@ def said(sipgw: Run, subject: str) -> list[str]:
 
 @pytest.fixture
 def server() -> Iterator[int]:
-    """A pool's server that takes connections on 127.0.0.2."""
-    with socket.create_server(("127.0.0.2", 0)) as sock:
-        yield sock.getsockname()[1]
+    """A pool's server that answers on 127.0.0.2."""
+    with answering(host="127.0.0.2") as port:
+        yield port
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ pc2          300 IN A 127.0.0.3
 """
     )
     assert said(sipgw, "pool pc.contoso.com") == [
-        f"ok tcp:127.0.0.2:{server} (pc1.contoso.com:{server}) takes connections",
+        f"ok tcp:127.0.0.2:{server} (pc1.contoso.com:{server}) answers OPTIONS with 200 Scripted",
         f"FAIL tcp:127.0.0.3:{nobody} (pc2.contoso.com:{nobody}): Connection refused; start it, or correct its zone",
         "note pc3.contoso.com: there is no such name",
     ]
@@ -84,24 +85,24 @@ def test_servers_that_are_configured_by_name(sipgw: Run, gw: Path, zone: Zone, s
     configured = f'["tcp:pc1.contoso.com:{server}", "tcp:pc2.contoso.com:1"]'
     edit(gw, ('["tcp:127.0.0.1:1"]', configured))
     assert said(sipgw, "pool pc.contoso.com") == [
-        f"ok tcp:127.0.0.2:{server} (tcp:pc1.contoso.com:{server}) takes connections",
+        f"ok tcp:127.0.0.2:{server} (tcp:pc1.contoso.com:{server}) answers OPTIONS with 200 Scripted",
         "FAIL tcp:pc2.contoso.com:1: pc2.contoso.com: there is no such name; correct pool.servers",
     ]
 
 
-def test_a_drained_server_may_be_away(sipgw: Run, gw: Path) -> None:
-    edit(gw, ('["tcp:127.0.0.1:1"]', '["tcp:127.0.0.1:1"]\ndrained = ["tcp:127.0.0.1:1"]'))
+def test_a_drained_server_may_be_away(sipgw: Run, gw: Path, server: int) -> None:
+    edit(gw, ('["tcp:127.0.0.1:1"]', f'["tcp:127.0.0.1:1", "tcp:127.0.0.2:{server}"]\ndrained = ["tcp:127.0.0.1:1"]'))
     text = "tcp:127.0.0.1:1: Connection refused; start it, or correct pool.servers (it is drained)"
-    assert said(sipgw, "pool pc.contoso.com") == [f"note {text}"]
+    assert said(sipgw, "pool pc.contoso.com")[0] == f"note {text}"
     assert sipgw("check").status == 0
 
 
 def test_names_of_no_server_are_pointed_out(sipgw: Run, gw: Path, server: int) -> None:
     """Else the server that was meant goes on taking calls, and nobody knows why."""
-    ours = f'["tcp:127.0.0.2:{server}"]\ndrained = ["127.0.0.2"]'
+    ours = f'["tcp:127.0.0.2:{server}"]\nstandby = ["127.0.0.2"]'
     edit(gw, ('["tcp:127.0.0.1:1"]', ours))
     assert len(said(sipgw, "pool pc.contoso.com")) == 1
-    edit(gw, ('drained = ["127.0.0.2"]', 'drained = ["127.0.0.2", "127.0.0.4"]\nstandby = ["tcp:127.0.0.2:1"]'))
+    edit(gw, ('standby = ["127.0.0.2"]', 'standby = ["127.0.0.2", "tcp:127.0.0.2:1"]\ndrained = ["127.0.0.4"]'))
     wrong = [
         f"{text} is none of its servers; correct or remove it"
         for text in ("standby: tcp:127.0.0.2:1", "drained: 127.0.0.4")
@@ -113,6 +114,14 @@ def test_names_of_no_server_are_pointed_out(sipgw: Run, gw: Path, server: int) -
 def test_of_a_pool_that_cannot_be_located_nobody_knows(sipgw: Run, by_name: Path) -> None:
     edit(by_name, ('fqdn = "pc.contoso.com"', 'fqdn = "pc.contoso.com"\ndrained = ["127.0.0.4"]'))
     assert not [line for line in said(sipgw, "pool pc.contoso.com") if "none of its servers" in line]
+
+
+def test_a_server_that_is_drained_by_its_name(sipgw: Run, gw: Path, zone: Zone) -> None:
+    zone("pc1 300 IN A 127.0.0.3\n")
+    edit(gw, ('["tcp:127.0.0.1:1"]', '["tcp:pc1.contoso.com:1"]\ndrained = ["tcp:pc1.contoso.com:1"]'))
+    refused, no_server = said(sipgw, "pool pc.contoso.com")
+    assert refused.startswith("note ") and refused.endswith(" (it is drained)")
+    assert no_server.startswith("FAIL no active server: all are drained")
 
 
 # the names of the gateway

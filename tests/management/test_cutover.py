@@ -3,7 +3,6 @@
 import errno
 import json
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -26,6 +25,7 @@ from sipgw.server.room_store import RoomStore
 from sipgw.server.store import Store, StoreError
 from tests.groupchat.talk import LOBBY
 from tests.management.killing import killed_at
+from tests.management.pool_server import answering
 from tests.server.test_room_archive import RECORDS, said
 
 OCSCHAT, POOL = "sip:ocschat@contoso.com", "pcpool.contoso.com"
@@ -135,9 +135,9 @@ servers = ["tcp:127.0.0.1:9"]
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Of a pool's server: connections are taken, nobody looks at them."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield int(server.getsockname()[1])
+    """Of a pool's server, which answers."""
+    with answering() as found:
+        yield found
 
 
 @pytest.fixture

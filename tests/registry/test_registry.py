@@ -166,12 +166,15 @@ def test_problems_name_what_no_longer_fits(registry: Registry) -> None:
         ]
     )
     assert registry.problems() == [
-        "sip:ocschat@contoso.com is stored and declared; the declaration counts",
         "stored endpoint sip:x@contoso.com: gone.contoso.com is not a configured pool "
-        "(pools: a.contoso.com, b.contoso.com)",
+        "(pools: a.contoso.com, b.contoso.com); put the [[pool]] gone.contoso.com back and reload, or sipgw endpoint "
+        "remove sip:x@contoso.com",
         "stored endpoint sip:x@fabrikam.com: sip:x@fabrikam.com: the domain fabrikam.com is not served here "
-        "(domains: contoso.com)",
+        "(domains: contoso.com); put fabrikam.com back into gateway.domains and reload, or sipgw endpoint remove "
+        "sip:x@fabrikam.com",
+        "sip:ocschat@contoso.com is stored and declared; the declaration counts",
     ]
+    assert registry.leftovers() == registry.problems()[2:], "what does no harm"
     assert registry.find("x", "contoso.com") is not None
     assert registry.pool_for("x", "contoso.com") is None
 

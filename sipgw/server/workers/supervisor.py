@@ -23,7 +23,7 @@ from sipgw.server.admin.listening import bind_http
 from sipgw.server.app import BY_SIGNAL, access_of
 from sipgw.server.audit import Actor, audited
 from sipgw.server.log_file import OUTPUT
-from sipgw.server.reload import again
+from sipgw.server.reload import again, warn_of
 from sipgw.server.running import RunningFile
 from sipgw.server.sign_in import check_sign_in
 from sipgw.server.store import Store
@@ -262,6 +262,7 @@ class Supervisor:
             except StoreError as error:
                 return [str(error)]
             self.reloaded = time.time()
+            warn_of(self.problems())
         return []
 
     async def _reload(self) -> None:
