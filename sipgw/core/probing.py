@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sipgw.core.health import PROBE, Health
 from sipgw.core.pool_servers import PoolServers
-from sipgw.events import OURS, Hop, Redial
+from sipgw.events import OURS, Hop, Log, Redial
 from sipgw.message.build import new_request
 from sipgw.message.message import Request, Response
 from sipgw.message.values import host_port
@@ -151,9 +151,12 @@ class Prober:
         asked = self._asked.pop(transaction, None)
         if asked is None or reason.startswith(OURS):
             return
-        self._health.failed(asked.hop, reason, now, certain=reason != "timeout", by=PROBE)
-        if reason == "timeout" and asked.hop.reliable:  # the connection may be dead rather than the server
-            self._layer.out.append(Redial(asked.hop, asked.at))
+        hop = asked.hop
+        self._health.failed(hop, reason, now, certain=reason != "timeout", by=PROBE)
+        fields = {"server": str(hop), "reason": reason, "call_id": transaction.request.call_id}
+        self._layer.out.append(Log("debug", "probe failed", fields))  # for the trace: the log has what changes
+        if reason == "timeout" and hop.reliable:  # the connection may be dead rather than the server
+            self._layer.out.append(Redial(hop, asked.at))
 
 
 def retry_after(response: Response) -> float:

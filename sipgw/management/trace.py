@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from sipgw.config import Config, load_config
 from sipgw.management.api_client import ApiError, GatewayClient, running_gateway
 from sipgw.management.parameters import FILE, Parsed, config_option
 from sipgw.management.trace_capture import write_capture
-from sipgw.management.trace_text import heading, ladder, line_of, messages
+from sipgw.management.trace_text import heading, ladder, line_of, messages, printable
 from sipgw.server.admin.call_models import CallBody
 
 LAST = 10  # calls that are shown without --last
 POLL = 0.5  # seconds between looks with --follow
 NARROW, WIDE = 80, 140  # characters of a ladder
 REMEMBERED = 1000  # calls of which is known how far they have been shown
+NAMED = 5  # users and receivers, where nothing matches
 _PAGE = 50
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SPAN = re.compile(r"(\d{1,9})([smhd])")
@@ -39,6 +40,7 @@ def parse_span(value: object) -> float:
 @click.option("--user", metavar="ADDRESS", help="Calls of a user, who is in From or To.")
 @click.option("--endpoint", metavar="ADDRESS", help="Calls to an endpoint.")
 @click.option("--failed", is_flag=True, help="Calls in which something went wrong.")
+@click.option("--probes", is_flag=True, help="Also the OPTIONS that the gateway asks pools with.")
 @click.option("--since", "span", type=Parsed("span", parse_span, needed=True), help="Not longer ago: 90s, 10m, 2h, 1d.")
 @click.option("--last", type=click.IntRange(1), help="How many, the last ones; default: 10, with --json or --pcap all.")
 @click.option("--list", "as_lines", is_flag=True, help="One line for each call.")
@@ -75,7 +77,7 @@ def trace(config_path: Path | None, follow: bool, as_json: bool, pcap: Path | No
         click.echo(json.dumps({"calls": shown}, indent=2))
     else:
         _show(selection.calls(options["last"] or LAST), options)
-        _say_what_is_missing(selection)
+    _say_what_is_missing(selection)
     return 0
 
 
@@ -95,11 +97,24 @@ class _Selection:
     def __init__(self, gateway: GatewayClient, options: dict[str, Any]) -> None:
         self._gateway = gateway
         names = ("call_id", "user", "endpoint", "failed")
-        self._query = {name: options[name] for name in names if options[name]}
+        self._query: dict[str, Any] = {name: options[name] for name in names if options[name]}
+        self._query["probes"] = bool(options["probes"] or options["call_id"])
         self._since = time.time() - options["span"] if options["span"] else 0.0
         self._steps = not options["as_lines"]
-        self.newest = self.missed = self.seen = 0
+        self.newest = self.missed = self.seen = self.found = 0
         self.enabled = True
+
+    @property
+    def wanted(self) -> str:
+        """In words, as it was asked for."""
+        words = {"call_id": "--call-id", "user": "--user", "endpoint": "--endpoint"}
+        asked = [f"{option} {self._query[name]}" for name, option in words.items() if name in self._query]
+        asked += ["--failed"] if "failed" in self._query else []
+        return " ".join([*asked, *(["--since"] if self._since else [])])
+
+    def others(self) -> list[CallBody]:
+        """What there is besides: the last calls, whatever is wanted."""
+        return self._gateway.calls(limit=_PAGE, probes=False).calls
 
     def calls(self, last: int | None, after: int = 0) -> list[CallBody]:
         """What has changed after a serial number, the last so many, the latest first."""
@@ -115,6 +130,7 @@ class _Selection:
             before = page.next
             if before is None:
                 break
+        self.found = len(found)
         return found
 
 
@@ -142,8 +158,28 @@ def _say_what_is_missing(selection: _Selection) -> None:
         click.echo("nothing is kept: trace.enabled is false", err=True)
     elif not selection.newest:
         click.echo("no call has come yet", err=True)
+    elif not selection.found:
+        _say_what_there_is(selection)
     if selection.missed:
         click.echo(f"{selection.missed} messages were not kept, as there were more than trace.rate allows", err=True)
+
+
+def _say_what_there_is(selection: _Selection) -> None:
+    """Where nothing is shown."""
+    others = selection.others()
+    if not others:
+        click.echo("no call has come yet, only probes of pools, which --probes shows", err=True)
+        return
+    users = _some(call.sender for call in others)
+    called = _some(call.matched.partition(" ")[2].removeprefix("sip:") or call.receiver for call in others)
+    last = f"the last {len(others)}" if len(others) == _PAGE else str(len(others))
+    text = f"no call matches {selection.wanted}; kept are {last}, from {users} to {called}; sipgw trace --list has them"
+    click.echo(printable(text), err=True)
+
+
+def _some(names: Iterable[str]) -> str:
+    known = [name for name in dict.fromkeys(names) if name]
+    return ", ".join([*known[:NAMED], *(["..."] if len(known) > NAMED else [])]) or "nobody known"
 
 
 def _follow(selection: _Selection, as_json: bool, options: dict[str, Any]) -> None:

@@ -33,6 +33,9 @@ REMEDIES = {
 _BY_TEXT = (
     (re.compile(r"^dropped: an ACK"), REMEDIES[failures.STALE_ROUTE.id]),
     (re.compile(r"^sign-in failed"), REMEDIES[failures.NOT_SIGNED.id]),
+    (re.compile(r"^probe failed: 503\b"), REMEDIES[failures.POOL_BUSY.id]),
+    (re.compile(r"^probe failed: .*certificate not trusted"), REMEDIES[failures.NOT_TRUSTED.id]),
+    (re.compile(r"^probe failed"), REMEDIES[failures.SERVERS_DOWN.id]),
     (re.compile(r"^503\b"), REMEDIES[failures.OVERLOADED.id]),
     (re.compile(r"^48[0136]\b|^60\d\b"), "the other side has said so: look there"),
 )

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable
 
 from sipgw.events import Send
-from sipgw.observability.trace_ring import Turn
+from sipgw.observability.trace_ring import TracedCall, Turn
 
 _TO_TAG = re.compile(rb"(?im)^(?:to|t)[ \t]*:[^\r\n]*;[ \t]*tag[ \t]*=")
 _CSEQ = re.compile(rb"(?im)^cseq[ \t]*:[ \t]*(\d+)[ \t]+(\S+)")
+_VIA = re.compile(rb"(?im)^(?:via|v)[ \t]*:([^\r\n]*)")
 _ROUTE = re.compile(rb"(?im)^route[ \t]*:")
 DROPPED_ACK = "dropped: an ACK gets no answer, and its route set is not, or no longer, valid"
 _CANCEL = "answered here, and carried to whatever the request was sent to"
@@ -37,7 +38,32 @@ def decision(turn: Turn) -> str:
 def _of_response(turn: Turn) -> str:
     if turn.outputs or turn.data[8:9] == b"1":
         return ""
-    return "kept: other targets may have a better answer, or it is a copy"
+    if not is_for_us(turn.data):
+        return "kept: other targets may have a better answer, or it is a copy"
+    cseq = _CSEQ.search(turn.data)
+    method = cseq[2].decode("latin-1") if cseq is not None else "request"
+    if method != "OPTIONS":
+        return f"taken: the {method} that the gateway has sent itself is answered"
+    if is_busy(turn.data):
+        return "probe answered: the server takes no calls now"
+    return "probe answered: the server works"
+
+
+def is_for_us(response: bytes) -> bool:
+    """Whether a response answers a request of our own: it has no Via but ours (RFC 3261 §18.1.2)."""
+    vias = _VIA.findall(response.partition(b"\r\n\r\n")[0])
+    return len(vias) == 1 and b"," not in vias[0]
+
+
+def is_busy(response: bytes) -> bool:
+    """A probe with this answer takes the server for down; any other final one shows that it works."""
+    return response.startswith(b"SIP/2.0 503")
+
+
+def is_probe(call: TracedCall) -> bool:
+    """Whether it is an OPTIONS that the gateway has asked a pool's server with, and not one that somebody has sent."""
+    first = next(call.turns)
+    return not first.data and any(isinstance(one, Send) and one.data.startswith(b"OPTIONS ") for one in first.outputs)
 
 
 def dropped_acks(turns: Iterable[Turn]) -> frozenset[int]:

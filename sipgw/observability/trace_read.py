@@ -16,7 +16,7 @@ from sipgw.message.values import parse_name_addr
 from sipgw.observability.ladder import label
 from sipgw.observability.log import hide_secrets
 from sipgw.observability.redaction import is_spoken, redacted
-from sipgw.observability.trace_decisions import DROPPED_ACK, decision, dropped_acks
+from sipgw.observability.trace_decisions import DROPPED_ACK, decision, dropped_acks, is_busy, is_for_us, is_probe
 from sipgw.observability.trace_ring import TracedCall, Turn
 
 _STATUS = re.compile(rb"SIP/2\.0 (\d{3}) ([^\r\n]*)")
@@ -142,7 +142,7 @@ def _refusal(fields: dict[str, str]) -> str:
 def summary_of(call: TracedCall, lens: Lens) -> Summary:
     first = next(call.turns)
     request = first_request(call)
-    status, reason = _final(call)
+    status, reason = _final(call, request.method.encode() if request is not None else b"")
     failure, diagnostics = failure_of(call)
     return Summary(
         call_id=call.call_id.decode("latin-1"),
@@ -201,19 +201,22 @@ def matched_in(call: TracedCall) -> str:
 
 
 def _responses(call: TracedCall) -> Iterator[tuple[bytes, int, str, bytes]]:
-    """CSeq, status, reason and the whole of each final response that went out."""
+    """CSeq, status, reason and the whole of each final response that went out, or came in for a request of our own."""
     for turn in call.turns:
-        for output in turn.outputs:
-            if isinstance(output, Send) and output.data.startswith(b"SIP/2.0 ") and output.data[8:9] != b"1":
-                status, cseq = _STATUS.match(output.data), _CSEQ.search(output.data)
+        found = [output.data for output in turn.outputs if isinstance(output, Send)]
+        if turn.data.startswith(b"SIP/2.0 ") and is_for_us(turn.data):
+            found.insert(0, turn.data)
+        for data in found:
+            if data.startswith(b"SIP/2.0 ") and data[8:9] != b"1":
+                status, cseq = _STATUS.match(data), _CSEQ.search(data)
                 if status is not None:
                     told = cseq[1] if cseq is not None else b""
-                    yield told, int(status[1]), status[2].decode("utf-8", "replace"), output.data
+                    yield told, int(status[1]), status[2].decode("utf-8", "replace"), data
 
 
-def _final(call: TracedCall) -> tuple[int, str]:
+def _final(call: TracedCall, method: bytes) -> tuple[int, str]:
     """The final response to the first request, the last one where it was asked again with credentials."""
-    method, found = b"", (0, "")
+    found = 0, ""
     for cseq, status, reason, _ in _responses(call):
         method = method or cseq.partition(b" ")[2]
         if cseq.partition(b" ")[2] == method:
@@ -225,6 +228,8 @@ def _final(call: TracedCall) -> tuple[int, str]:
 
 def failure_of(call: TracedCall) -> tuple[str, int]:
     """What went wrong first and the id of its ms-diagnostics; ("", 0) where nothing did."""
+    if is_probe(call):
+        return _failure_of_probe(call), 0
     dropped = dropped_acks(call.turns)
     for at, turn in enumerate(call.turns):
         if at in dropped:
@@ -240,6 +245,17 @@ def failure_of(call: TracedCall) -> tuple[str, int]:
                 if failed is not None:
                     return failed
     return "", 0
+
+
+def _failure_of_probe(call: TracedCall) -> str:
+    """Of a server it says nothing that it turns OPTIONS down: it is there. 503 does, and so does no answer."""
+    for turn in call.turns:
+        if turn.data.startswith(b"SIP/") and is_busy(turn.data):
+            return "probe failed: " + turn.data[8 : turn.data.find(b"\r\n")].decode("utf-8", "replace")
+        for output in turn.outputs:
+            if isinstance(output, Log) and output.event == "probe failed":
+                return f"probe failed: {output.fields['reason']}"
+    return ""
 
 
 def _failed(data: bytes) -> tuple[str, int] | None:
@@ -291,6 +307,11 @@ def _aor(uri: str) -> str:
         return parse_uri(uri).aor.lower()
     except MalformedMessage:
         return ""
+
+
+def is_call(call: TracedCall) -> bool:
+    """Of somebody, and no probe of ours."""
+    return not is_probe(call)
 
 
 def has_failed(call: TracedCall) -> bool:

@@ -351,7 +351,10 @@ def test_one_transport_does_not_speak_for_another(probing_world: Probing) -> Non
     answers(udp)
     for _ in range(4):
         next_round(world, udp)
-    assert [log.fields["server"] for log in world.logs] == [f"tcp:{FIRST}:5041"]
+    assert [log.fields["server"] for log in world.logs if log.event == "server down"] == [f"tcp:{FIRST}:5041"]
+    failed = [log.fields for log in world.logs if log.event == "probe failed"]
+    assert {fields["reason"] for fields in failed} == {"connection refused"}, "each, for the trace"
+    assert len({fields["call_id"] for fields in failed}) == len(failed) > 1
 
 
 # which servers

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sipgw.events import Flow, Hop
+from sipgw.management.trace_advice import REMEDIES
 from sipgw.options import ClientOptions
 from sipgw.registry import Server
 from sipgw.server.chat_client import GroupChatClient
@@ -20,6 +21,7 @@ from tests.e2e.programs import Program, sipgw
 from tests.e2e.raw_client import RawClient
 from tests.e2e.sign_in.site import PASSWORD, write_users
 from tests.e2e.test_explain import output_of
+from tests.e2e.test_trace_failures import down_at
 from tests.observability.capture import dissected, text_of
 from tests.observability.sngrep import Sngrep
 from tests.ports import free_port
@@ -119,7 +121,11 @@ async def test_lines_and_json(tmp_path: Path) -> None:
         }  # fmt: skip
         signed_in = next(step for step in steps if step["kind"] == "decision" and "signed in" in step["label"])
         assert signed_in["fields"]["user"] == "alice@contoso.com"
-        assert await here.trace("--failed") == [] == await here.trace("--user", "nobody@contoso.com")
+        for asked in (("--failed",), ("--user", "nobody@contoso.com"), ("--call-id", "nope"), ("--endpoint", "x")):
+            (line,) = await here.trace(*asked)
+            assert line.startswith(f"no call matches {' '.join(asked)}; kept are "), line
+            assert "from alice@contoso.com to " in line and "ocschat@contoso.com" in line, line
+            assert line.endswith("; sipgw trace --list has them")
 
 
 async def test_what_people_say_where_that_is_wanted(tmp_path: Path) -> None:
@@ -201,6 +207,29 @@ async def test_no_gateway_and_nothing_kept(tmp_path: Path) -> None:
     status, lines = await output_of("trace", "--config", config)
     assert status == 1 and len(lines) == 1
     assert re.fullmatch(r"sipgw: no gateway that runs on \S+/gateway.db answers at 127.0.0.1:\d+; is it .*", lines[0])
+
+
+async def test_probes_are_shown_when_they_are_wanted(tmp_path: Path) -> None:
+    """Those of the pool that is not there as failures; calls are not lost among them."""
+    async with site(tmp_path) as here:
+        change(here.config, "[health]\ninterval = 0", "[health]\ninterval = 0.1")
+        here.gateway.process.send_signal(1)
+        await here.gateway.line("reloaded")
+        await until(lambda: down_at(tmp_path / "gateway.db") == 1)
+        assert await here.trace() == ["no call has come yet, only probes of pools, which --probes shows"]
+        lines = await here.trace("--probes", "--list", "--last", "40")
+        assert all(" OPTIONS sip:127.0.0.1:" in line for line in lines) and not any(
+            "under way" in line for line in lines
+        )
+        assert any(" 200 OK " in line for line in lines)
+        refused = await here.trace("--probes", "--failed")
+        assert "  FAILED  probe failed: Connection refused" in refused
+        assert f"  to do   {REMEDIES[1011]}" in refused
+        await here.chat()
+        lines = await here.trace("--list", "--last", "40")
+        assert lines and not any(" OPTIONS " in line for line in lines)
+        call_id = (await here.trace("--probes", "--list", "--last", "1"))[0].rpartition("[")[2].rstrip("]")
+        assert any("OPTIONS" in line for line in await here.trace("--call-id", call_id)), "by its name it is shown"
 
 
 @pytest.mark.parametrize(

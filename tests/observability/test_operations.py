@@ -47,6 +47,10 @@ def test_each_failure_has_its_advice() -> None:
     [
         ("504 1011 none", 1011, "start the pool's servers"),
         ("503 Service Unavailable", 0, "sipgw_overloaded"),
+        ("probe failed: Connection refused", 0, "start the pool's servers"),
+        ("probe failed: timeout", 0, "start the pool's servers"),
+        ("probe failed: certificate not trusted: it has expired", 0, "sipgw check shows each server's certificate"),
+        ("probe failed: 503 Busy", 0, "the pool refuses"),
         ("486 Busy Here", 0, "the other side has said so"),
         ("603 Decline", 0, "the other side has said so"),
         ("dropped: an ACK gets no answer", 0, "the client that the dialog led to is gone"),

@@ -7,6 +7,7 @@ from sipgw.observability.trace_read import (
     Lens,
     Step,
     has_failed,
+    is_call,
     is_of_endpoint,
     is_of_user,
     steps_of,
@@ -29,6 +30,7 @@ def message(start: str, *lines: str, body: str = "", cseq: str = "") -> bytes:
     return "\r\n".join([*head, *to, "Call-ID: c", *lines, f"Content-Length: {len(body)}", "", body]).encode()
 
 
+CALLERS = "Via: SIP/2.0/UDP b;branch=z9hG4bK2"  # below ours: the response goes on
 INVITE = message("INVITE sip:ocschat@contoso.com SIP/2.0")
 IN_DIALOG = "To: <sip:ocschat@contoso.com>;tag=2"
 
@@ -42,7 +44,7 @@ def call(*turns: tuple[bytes, list[Output]], flow: Flow = ALICE) -> TracedCall:
     for at, (data, outputs) in enumerate(turns):
         ring(float(at), data, flow if data else None, outputs)
     ring.settle(0.0)
-    (found,) = ring.calls.values()
+    (found,) = [*ring.calls.values(), *ring.background.values()]
     return found
 
 
@@ -95,7 +97,7 @@ def test_decisions_that_the_log_does_not_tell() -> None:
         (info, [Send(info, POOL)]),
         (options, [answer(200, "OK", cseq="1 OPTIONS")]),
         (cancel, [answer(200, "OK", cseq="1 CANCEL")]),
-        (answer(503, "Busy").data, []),
+        (answer(503, "Busy", CALLERS).data, []),
         (answer(180, "Ringing").data, []),
         (answer(200, "OK").data, [answer(200, "OK")]),
     ) == [
@@ -105,6 +107,61 @@ def test_decisions_that_the_log_does_not_tell() -> None:
         ("info", "answered here, and carried to whatever the request was sent to"),
         ("info", "kept: other targets may have a better answer, or it is a copy"),
     ]
+
+
+def test_answers_to_requests_of_our_own() -> None:
+    """They go to nobody, and nothing is kept of them for anybody."""
+    cancelled = answer(200, "OK", cseq="1 CANCEL").data
+    notified = answer(200, "OK", cseq="7 NOTIFY").data
+    assert decisions((cancelled, []), (notified, [])) == [
+        ("info", "taken: the CANCEL that the gateway has sent itself is answered"),
+        ("info", "taken: the NOTIFY that the gateway has sent itself is answered"),
+    ]
+
+
+OPTIONS = message("OPTIONS sip:192.0.2.50:5041 SIP/2.0")
+
+
+def probe(*turns: tuple[bytes, list[Output]]) -> TracedCall:
+    return call((b"", [Send(OPTIONS, POOL)]), *turns)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "decided", "failure"),
+    [
+        (200, "OK", "probe answered: the server works", ""),
+        (404, "Not Found", "probe answered: the server works", ""),
+        (503, "Busy", "probe answered: the server takes no calls now", "probe failed: 503 Busy"),
+    ],
+)
+def test_a_probe_that_is_answered(status: int, reason: str, decided: str, failure: str) -> None:
+    """With its result, and not under way for ever; that a server turns OPTIONS down is no failure."""
+    found = probe((answer(status, reason, cseq="1 OPTIONS").data, []))
+    summary = summary_of(found, LENS)
+    assert (summary.method, summary.status, summary.reason) == ("OPTIONS", status, reason)
+    assert [step.label for step in steps_of(found, LENS) if step.kind == "decision"] == [decided]
+    assert (summary.failure, has_failed(found)) == (failure, bool(failure))
+    assert not is_call(found)
+
+
+def test_a_probe_that_nobody_answers() -> None:
+    log = Log("debug", "probe failed", {"server": str(POOL), "reason": "Connection refused", "call_id": "c"})
+    found = probe((b"", [log]))
+    assert summary_of(found, LENS).failure == "probe failed: Connection refused" and has_failed(found)
+
+
+def test_options_of_a_client_are_no_probe() -> None:
+    """They are answered here, or go on and are answered by the pool."""
+    assert is_call(call((OPTIONS, [answer(200, "OK", cseq="1 OPTIONS")])))
+    forwarded = call((OPTIONS, [Send(OPTIONS, POOL)]), (answer(404, "x", CALLERS, cseq="1 OPTIONS").data, []))
+    assert is_call(forwarded) and not has_failed(forwarded) and summary_of(forwarded, LENS).status == 0
+
+
+def test_a_call_that_is_cancelled_has_its_own_result() -> None:
+    """Not that of the CANCEL, which is answered before."""
+    cancel = message("CANCEL sip:ocschat@contoso.com SIP/2.0")
+    ended = [answer(200, "OK", cseq="1 CANCEL"), answer(487, "Request Terminated")]
+    assert summary_of(call((INVITE, [answer(100, "Trying")]), (cancel, [*ended])), LENS).status == 487
 
 
 def test_acks() -> None:

@@ -11,7 +11,8 @@ MAX_SERIAL = 1 << 62
 
 class CallsQuery(Shape):
     """`user` is in From or To, `endpoint` is what was called, each `sip:` or not; `failed` keeps those in which
-    something went wrong. `since` is a time. `after` is the `newest` of an answer before: calls that have changed since;
+    something went wrong; without `probes` those are left out that are OPTIONS of the gateway to pools. `since` is a
+    time. `after` is the `newest` of an answer before: calls that have changed since;
     `before` is the `next` of the page before. With `steps` comes all that happened in each call; a page then ends
     early after a megabyte."""
 
@@ -21,6 +22,7 @@ class CallsQuery(Shape):
     user: Text | None = None
     endpoint: Text | None = None
     failed: bool = False
+    probes: bool = True
     since: Annotated[float, Field(ge=0, le=1e11)] = 0.0
     after: Annotated[int, Field(ge=0, le=MAX_SERIAL)] = 0
     before: Annotated[int | None, Field(ge=0, le=MAX_SERIAL)] = None

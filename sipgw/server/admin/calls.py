@@ -1,6 +1,6 @@
 """/api/v1/calls: the calls that the trace ring holds, a page at a time, the one that has changed last first."""
 
-from sipgw.observability.trace_read import Filter, Step, has_failed, is_of_endpoint, is_of_user
+from sipgw.observability.trace_read import Filter, Step, has_failed, is_call, is_of_endpoint, is_of_user
 from sipgw.observability.trace_ring import TracedCall
 from sipgw.server.admin.call_models import CallBody, CallPage, CallsQuery, StepBody
 from sipgw.server.admin.operation import Answer, Call
@@ -36,6 +36,8 @@ def _filters(query: CallsQuery) -> list[Filter]:
     filters: list[Filter] = []
     if query.call_id is not None:
         filters.append(_has_call_id(query.call_id))
+    if not query.probes:
+        filters.append(is_call)
     if query.user is not None:
         filters.append(is_of_user(query.user))
     if query.endpoint is not None:
