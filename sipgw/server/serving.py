@@ -1,6 +1,7 @@
 """`sipgw serve`: a gateway that runs until it is told to end, in one process or in several."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -11,6 +12,7 @@ from sipgw.config import Config, ConfigError
 from sipgw.events import Listener
 from sipgw.observability.log import get_logger
 from sipgw.server.reload import warn_of
+from sipgw.server.running import Running, read_running
 from sipgw.server.service_manager import ServiceManager
 from sipgw.server.store_file import StoreError
 
@@ -45,15 +47,21 @@ async def serve(config: Config, explain: "Explain | None" = None) -> int:
     gateway = _gateway(config, explain)
     log = get_logger()
     wishes = _take_signals(gateway)  # before anybody can know that we run
+    other = read_running(config.store.path)
     try:
         await gateway.start()
     except ConfigError as error:
         for problem in error.problems:
             log.error("cannot start", reason=problem)
         return 1
-    except (OSError, StoreError) as error:  # ssl.SSLError is an OSError
+    except StoreError as error:
         log.error("cannot start", reason=str(error))
         return 1
+    except OSError as error:  # ssl.SSLError is one
+        log.error("cannot start", reason=_why(error, other))
+        return 1
+    if other is not None:
+        log.warning("another gateway runs on this store", pid=other.pid, file=str(config.store.path))
     calm_collector()
     warn_of(gateway.problems())
     log.info("listening", addresses=_addresses(gateway), fqdn=config.gateway.fqdn, pid=os.getpid())
@@ -68,6 +76,23 @@ async def serve(config: Config, explain: "Explain | None" = None) -> int:
     await gateway.stop()
     log.info("stopped")
     return 0
+
+
+def _why(error: OSError, other: Running | None) -> str:
+    """What could not be had, and what would be right; `other` is the gateway that runs on this store already."""
+    if error.filename is not None or not error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+    if error.errno == errno.EADDRINUSE and other is not None:
+        again = f"stop it first, or have it read its configuration again: kill -HUP {other.pid}"
+        return f"{error.strerror}: another gateway (pid {other.pid}) runs on this store; {again}"
+    return f"{error.strerror}{_REMEDIES.get(error.errno or 0, '')}"
+
+
+_REMEDIES = {
+    errno.EADDRINUSE: ": by another program, or by a gateway that has another store; free it, or change gateway.listen",
+    errno.EACCES: "; take a port above 1023 in gateway.listen, or grant CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "; this machine does not have that address: correct gateway.listen",
+}
 
 
 def _gateway(config: Config, explain: "Explain | None") -> Gateway:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sipgw.registry import Endpoint
+from sipgw.server.running import read_running
 from sipgw.server.store import Store
+from tests.e2e.faults.site import until
 from tests.e2e.programs import Program, sipgw, write_config
 from tests.e2e.raw_client import RawClient
 from tests.ports import free_port
@@ -141,3 +143,24 @@ async def test_without_a_file_there_is_nothing_to_read(tmp_path: Path, monkeypat
         line = await gateway.line("listening", "addresses") if gateway.process.returncode is None else ""
         assert line
         assert "there is no file" in await hang_up(gateway, "not reloaded")
+
+
+async def test_a_second_gateway(tmp_path: Path) -> None:
+    """Of the same file it is told who is there; of another store only that somebody is."""
+    port = free_port()
+    config = write_config(tmp_path, "tcp:127.0.0.1:9", listen=(f"tcp:127.0.0.1:{port}",))
+    async with sipgw("serve", "--config", config) as gateway:
+        await gateway.ports()
+        pid = gateway.process.pid
+        await until(lambda: read_running(tmp_path / "gateway.db") is not None)
+        async with sipgw("serve", "--config", config) as second:
+            line = await second.line("cannot start")
+            assert (
+                f"tcp:127.0.0.1:{port}: Address already in use: another gateway (pid {pid}) runs on this store" in line
+            )
+            assert await second.process.wait() == 1
+        change(config, "gateway.db", "other.db")
+        async with sipgw("serve", "--config", config) as third:
+            line = await third.line("cannot start")
+            assert "in use: by another program, or by a gateway that has another store; free it, or change" in line
+            assert await third.process.wait() == 1

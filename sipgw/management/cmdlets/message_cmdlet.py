@@ -41,7 +41,7 @@ def _transaction(call: Call, registry: Registry) -> Transaction:
         raise call.fail("the sender and the receiver have to be two users", "SameUser")
     room = call.get("ChatRoomUri", "").rpartition("\\")[2]
     names = _account_names(call)
-    server, contact_object = _server(call, registry), _contact_object(call, registry)
+    server, contact_object = _server(call, registry), _contact_object(call, registry, sender)
     logins = {
         user: (name, call.host.password(name, f"SIPGW_{end.upper()}_PASSWORD"))
         for user, end in ((sender, "Sender"), (receiver, "Receiver"))
@@ -70,12 +70,15 @@ def _user(call: Call, name: str, other: str) -> str:
     return f"sip:{parse_address(written)}"
 
 
-def _contact_object(call: Call, registry: Registry) -> str:
-    """As given; else an endpoint of the pool that is the target; else the first endpoint; else a pool's own."""
+def _contact_object(call: Call, registry: Registry, sender: str) -> str:
+    """As given; else an endpoint of the pool that is the target; else the first endpoint; else a pool's own. One of the
+    sender's own domain goes first: that is where its client would look."""
     if call.given("ContactObject"):
         return f"sip:{parse_address(call.get('ContactObject'))}"
     target = call.get("TargetFqdn", "").lower()
-    endpoints = [one for one in registry.endpoints() if one.enabled]
+    domain = sender.rpartition("@")[2]
+    enabled = [one for one in registry.endpoints() if one.enabled]
+    endpoints = sorted(enabled, key=lambda one: one.key.rpartition("@")[2] != domain)
     of_target = [one for one in endpoints if one.pool_fqdn.lower() == target]
     if of_target or (endpoints and registry.pool(target) is None):
         return (of_target or endpoints)[0].sip_address

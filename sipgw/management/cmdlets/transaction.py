@@ -11,6 +11,7 @@ from sipgw.options import ClientOptions
 from sipgw.registry import Server
 from sipgw.server.chat_client import ClientError, GroupChatClient
 
+REFUSED = "Connection refused"
 TIMEOUT = 15.0  # seconds for each answer
 
 
@@ -55,6 +56,8 @@ async def run_transaction(wanted: Transaction) -> Outcome:
         await _converse(wanted, sender, receiver, outcome)
     except (ClientError, OSError) as error:
         outcome.step, outcome.error = outcome.steps[-1], str(error)
+        if len(outcome.steps) == 1 and REFUSED in outcome.error:
+            outcome.error = f"no gateway runs at {wanted.server}: {outcome.error}"
     finally:
         for client in (sender, receiver):
             await client.leave()

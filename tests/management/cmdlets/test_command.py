@@ -81,7 +81,22 @@ def test_nobody_talks_in_a_rehearsal(sipgw: Run, gw: Path) -> None:
     assert found == (0, f"What if: {performing}\n", "")
     refused = sipgw("cmdlet", line)
     assert refused.status == 1 and "Result        : Failure" in refused.out and refused.err == ""
+    assert "Error Message : no gateway runs at tcp:127.0.0.1:1: " in refused.out
     assert "Diagnosis     : while signing in sip:alice@contoso.com and finding sip:ocschat@contoso.com" in refused.out
+
+
+@pytest.mark.parametrize("user", ["alice@contoso.com", "m1@fabrikam.com"])
+def test_an_endpoint_of_ones_own_domain_is_taken(sipgw: Run, gw: Path, user: str) -> None:
+    """As a client would, whichever was made first."""
+    edit(
+        gw,
+        ('"tcp:127.0.0.1:0"', '"tcp:127.0.0.1:1"'),
+        ("[gateway]", '[gateway]\ndomains = ["contoso.com", "fabrikam.com"]'),
+    )
+    sipgw("endpoint", "new", "--sip-address", "chat@fabrikam.com", "--pool-fqdn", "pc.contoso.com")
+    found = sipgw("cmdlet", "--what-if", f"Test-CsPersistentChatMessage -sa {user} -ra bob@contoso.com")
+    wanted = {"contoso.com": "sip:ocschat@contoso.com", "fabrikam.com": "sip:chat@fabrikam.com"}[user.partition("@")[2]]
+    assert f'on target "{wanted}"' in found.out
 
 
 def test_json_is_one_array(sipgw: Run) -> None:
