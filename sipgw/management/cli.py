@@ -20,6 +20,7 @@ from sipgw.build import kind
 from sipgw.config import ConfigError, ListenAddress, Log, load_config
 from sipgw.management.lazy import LazyGroup
 from sipgw.management.login import login_options, read_login
+from sipgw.management.manual import write_manual
 from sipgw.management.parameters import ADDRESS, DOMAIN, EXISTING_FILE, FILE, LISTEN, SERVER, SERVICE_URI, config_option
 from sipgw.observability import log
 from sipgw.options import ClientOptions, PoolOptions
@@ -90,10 +91,15 @@ def run(program: Coroutine[Any, Any, int]) -> int:
         return INTERRUPTED
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, manual=write_manual, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="sipgw", message=f"%(prog)s, version %(version)s, {kind()}")
 def commands() -> None:
-    """A SIP front door for legacy Group Chat clients."""
+    """A SIP front door for legacy Group Chat clients.
+
+    `sipgw COMMAND --help` has the signals, exit status, files and examples of each.
+    """
 
 
 async def _explain(*asked: Any) -> dict[str, Any]:
@@ -106,7 +112,11 @@ async def _explain(*asked: Any) -> dict[str, Any]:
 @commands.command()
 @config_option
 def serve(config_path: Path | None) -> int:
-    """Run the gateway."""
+    """Run the gateway: take calls at gateway.listen, and bring them to the pools and users that they are for.
+
+    It runs in the foreground and logs to standard error, or to log.file. `sipgw check` tells beforehand what stands in
+    the way; config/sipgw.service runs it under systemd.
+    """
     config = load_config(config_path)
     from sipgw.server.log_file import OUTPUT
     from sipgw.server.serving import serve as run_gateway

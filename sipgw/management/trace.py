@@ -55,12 +55,6 @@ def trace(config_path: Path | None, follow: bool, as_json: bool, pcap: Path | No
     A call is everything with one Call-ID: a conversation, or a user's registration. The gateway keeps the last ones, as
     [trace] of its configuration says. Passwords and what proves an identity are never shown; what people say is not
     unless trace.bodies allows it.
-
-    \b
-    sipgw trace --failed                        what went wrong lately, and what to do
-    sipgw trace --user alice@contoso.com -f     watch a user try again
-    sipgw trace --call-id ID --messages         all there is of one call
-    sipgw trace --since 1h --pcap calls.pcapng  for Wireshark
     """
     if follow and pcap is not None:
         raise click.UsageError("--follow has no end, and a file for Wireshark needs one; leave one of them out")
