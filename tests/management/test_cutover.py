@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sipgw.config import Config, load_config
-from sipgw.management import cutover_journal, cutover_steps
+from sipgw.management import cutover_steps
 from sipgw.management.cmdlets import accounts
 from sipgw.management.cmdlets.accounts import disable, enable, read_accounts
 from sipgw.management.cmdlets.store_backend import StoreBackend
@@ -489,7 +489,7 @@ def test_a_journal_that_cannot_be_written_is_as_it_was(site: Site, monkeypatch: 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cutover_journal.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         site.journal.save(replace(entry, user=True))
     assert site.journal.find(OCSCHAT) == entry

@@ -10,7 +10,8 @@ import pytest
 
 from sipgw.events import Flow, Hop, Output
 from sipgw.server.ears import bind
-from sipgw.server.shell import Shell, ShellLimits
+from sipgw.server.limits import ShellLimits
+from sipgw.server.shell import Shell
 from tests.server.probe import WITHIN, Probe, Running, running
 
 Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
