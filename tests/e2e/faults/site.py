@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from sipgw.config import ListenAddress
+from sipgw.config import ListenAddress, TlsFiles
 from sipgw.options import ClientOptions, PoolOptions
 from sipgw.registry import Server
 from sipgw.server.chat_client import ClientError, GroupChatClient
@@ -69,9 +69,11 @@ connect = {CONNECT}
 
 
 @asynccontextmanager
-async def emulated_pool(port: int = 0) -> AsyncIterator[str]:
-    """A pool that works; its address."""
-    app = PoolApp(PoolOptions((ListenAddress("TCP", "127.0.0.1", port),), "contoso.com", rooms=("Lobby",)))
+async def emulated_pool(port: int = 0, host: str = "127.0.0.1", tls: TlsFiles | None = None) -> AsyncIterator[str]:
+    """A pool that works; its address. With `tls` it shows that certificate, and wants one where a `ca` is named."""
+    listen = ListenAddress("TLS" if tls is not None else "TCP", host, port)
+    files = {} if tls is None else {key: path for key, path in tls._asdict().items() if path is not None}
+    app = PoolApp(PoolOptions((listen,), "contoso.com", rooms=("Lobby",), **files))
     await app.start()
     try:
         yield str(app.listeners[0])
