@@ -10,7 +10,8 @@ from sipgw.locating import Question
 
 SendKey = str | tuple[str, ...]  # names the transaction that a Send belongs to: a client's branch, a server's key
 OURS: Final = "too much "  # how the reason of a failed send starts when a bound of our own was reached
-UNTRUSTED: Final = "certificate not trusted"  # the same when TLS verification refused the peer
+SLOW: Final = "slow to connect"  # the reason of a send that has given way, which says nothing against the server
+UNTRUSTED: Final = "certificate not trusted"  # how that of a failed send starts when TLS verification refused the peer
 
 
 def address_text(transport: str, host: str, port: int) -> str:
@@ -149,6 +150,14 @@ class Redial:
 
 
 @dataclass(slots=True)
+class GiveWay:
+    """If the Send with this key still waits for TCP to connect to `hop`, let it fail with SLOW. Connecting goes on."""
+
+    hop: Hop
+    key: str
+
+
+@dataclass(slots=True)
 class Log:
     """Something an operator would want to read. `level` is a name known to logging; `fields` are plain values."""
 
@@ -165,4 +174,4 @@ class Notice:
     fields: dict[str, Any]
 
 
-Output = Send | Resolve | Persist | HandOver | Close | Redial | Log | Notice
+Output = Send | Resolve | Persist | HandOver | Close | Redial | GiveWay | Log | Notice

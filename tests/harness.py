@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from sipgw.engine import Engine, EngineSettings
-from sipgw.events import UNTRUSTED, Close, Flow, Hop, Listener, Log, Output, Persist, Redial, Resolve, Send
+from sipgw.events import UNTRUSTED, Close, Flow, GiveWay, Hop, Listener, Log, Output, Persist, Redial, Resolve, Send
 from sipgw.message import Message, Request, Response, parse_message
 from sipgw.message.build import new_request, response_to
 from sipgw.message.values import bracketed, parse_name_addr
@@ -316,10 +316,8 @@ class World:
         return [self.server(one.transport, one.host, one.port) for one in POOL_SERVERS]
 
     def listener(self, transport: str, host: str) -> Listener:
-        for listener in self.listeners:
-            if listener.transport == transport and (":" in listener.host) == (":" in host):
-                return listener
-        raise AssertionError("no such listener")
+        of_family = [listener for listener in self.listeners if (":" in listener.host) == (":" in host)]
+        return next(listener for listener in of_family if listener.transport == transport)
 
     def open(self, party: Party, transport: str, port: int, *, inbound: bool, hop: Hop | None = None) -> Flow:
         listener = self.listener(transport, party.host) if inbound else None
@@ -348,7 +346,7 @@ class World:
             elif isinstance(output, Persist):
                 self.persisted.append(output)
                 self._store(output)
-            elif isinstance(output, Redial):
+            elif isinstance(output, Redial | GiveWay):
                 self._redial(output)
             elif isinstance(output, Resolve):
                 if output.question.type != "AAAA":
@@ -390,9 +388,8 @@ class World:
         if to.transport == "UDP":
             return self._at(to)
         if isinstance(to, Flow):
-            held = self._flows.get(to.cid)
-            if held is not None:
-                return held[1]
+            if to.cid in self._flows:
+                return self._flows[to.cid][1]
             self._refuse(send, "not connected")
             return None
         return self._dial(send, to)
@@ -410,9 +407,12 @@ class World:
             party.flow = self.open(party, hop.transport, hop.port, inbound=False, hop=hop)
         return party
 
-    def _redial(self, output: Redial) -> None:
-        for flow, party, opened_for in list(self._flows.values()):
-            if opened_for == output.hop and party.heard < output.since:
+    def _redial(self, output: Redial | GiveWay) -> None:
+        to_hop = [(flow, party) for flow, party, opened_for in self._flows.values() if opened_for == output.hop]
+        if isinstance(output, GiveWay) and not to_hop:
+            self.perform(self.engine.send_failed(output.key, "slow to connect", self.now))
+        for flow, party in to_hop:
+            if isinstance(output, Redial) and party.heard < output.since:
                 self._flows[flow.cid] = (flow, party, None)
                 self.engine.superseded(flow, output.hop)
 
@@ -456,8 +456,7 @@ class World:
         left = (sizes.server_transactions, sizes.client_transactions, sizes.timers, sizes.bindings)
         assert left == (0, 0, 0, 0), f"left behind: {sizes}"
         assert sizes.connections == len(self._flows)
-        assert self.engine.next_deadline() is None
-        assert self.engine.layer._by_peer == {}
+        assert (self.engine.next_deadline(), self.engine.layer._by_peer) == (None, {})
         assert (sizes.parked, sizes.waiting) == (0, 0)
 
 

@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING
 
 from sipgw.core.health import CALL, DIALOG
 from sipgw.core.route import Target
-from sipgw.events import Flow, Hop
+from sipgw.events import SLOW, Flow, GiveWay, Hop
 from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.layer import TransactionLayer
+from sipgw.transaction.tables import CALLING
 from sipgw.transaction.timers import Queue
 
 if TYPE_CHECKING:
     from sipgw.core.response_context import ResponseContext
+
+STAGGER = 0.25  # seconds that one family has to connect before the other is tried as well (RFC 8305 §5)
 
 
 class Branch:
@@ -23,6 +26,8 @@ class Branch:
         "_context",
         "_flows",
         "_hops",
+        "_slow",
+        "_stagger",
         "_tried",
         "detoured",
         "hop",
@@ -40,6 +45,8 @@ class Branch:
         self.hop: Flow | Hop = target.hops[0]
         self._hops = target.hops[1:]
         self._flows = target.others
+        self._slow: tuple[Flow | Hop, ...] = ()
+        self._stagger: Queue | None = None
         self._tried: list[str] = []
         self.rang_out = self.detoured = self.hurried = False
         self.sent = 0.0
@@ -62,9 +69,19 @@ class Branch:
             return False
         self._tried.append(f"{self.hop} {reason}")
         self.detoured = False
+        if reason == SLOW:  # it connects meanwhile: its turn comes again when the others have failed
+            self._slow = (*self._slow, self.hop)
+            self._hops = [*self._hops, self.hop]
         self.hop = self._hops[0]
         self._hops = self._hops[1:]
         return True
+
+    def families(self) -> tuple[Flow | Hop, ...]:
+        """This hop and the next, if that is reached by the other family and this one has not given way yet; else ()."""
+        following = self._hops[:1]
+        if not following or (":" in following[0].host) == (":" in self.hop.host) or self.hop in self._slow:
+            return ()
+        return (self.hop, following[0])
 
     def next_flow(self, reason: str) -> bool:
         """Move on to the next flow of the same client instance (RFC 5626 §7); False when there is none."""
@@ -88,16 +105,32 @@ class Branch:
 
     # Timer C (§16.6 item 11, §16.8)
 
+    def stagger(self, layer: TransactionLayer, now: float) -> None:
+        """Let the next hop be tried as well if the present one does not connect soon."""
+        self._stagger = layer.timers.start("stagger", STAGGER, self, now)
+
+    def _give_way(self) -> None:
+        self._stagger = None
+        transaction = self.transaction
+        if transaction is not None and transaction.state == CALLING and isinstance(self.hop, Hop):
+            self._context.give_way(GiveWay(self.hop, transaction.key))
+
     def restart(self, layer: TransactionLayer, now: float) -> None:
         self.stop()
         self.timer_c = layer.timers.start("C", layer.values.c, self, now)
 
     def stop(self) -> None:
+        if self._stagger is not None:
+            self._stagger.pop(self, None)
+            self._stagger = None
         if self.timer_c is not None:
             self.timer_c.pop(self, None)
             self.timer_c = None
 
     def fire(self, kind: str, now: float) -> None:
+        if kind == "stagger":
+            self._give_way()
+            return
         self.timer_c = None
         self.rang_out = True
         self._context.rang_out(self, now)

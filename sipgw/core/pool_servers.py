@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from random import Random
 
 from sipgw.core.health import Health
-from sipgw.events import Hop
+from sipgw.events import Flow, Hop
 from sipgw.locating import Destination, Located, Locator, NotLocated, of_pool, of_server
 from sipgw.locating.destination import is_address
 from sipgw.registry import Pool, Server
@@ -42,6 +42,16 @@ class PoolServers:
             if str(server) in names:
                 found |= set(self._hops_of(server, pool, now))
         return found
+
+    def of_one_name(self, pool: Pool, hops: tuple[Flow | Hop, ...], now: float) -> bool:
+        """Whether two hops are at addresses of one name: two ways to a server, or to servers that are as good."""
+        hosts, port = {hop.host for hop in hops}, hops[0].port
+        for destination in [_destination(server, pool) for server in pool.servers] or [of_pool(pool.fqdn)]:
+            found = self._locator.find(destination, now) if not is_address(destination.host) else None
+            for service in found.services if isinstance(found, Located) else ():
+                if service.port == port and hosts <= {host for family in service.families for host in family}:
+                    return True
+        return False
 
     def every(self, pool: Pool, now: float) -> Found:
         """All servers, whatever their state."""

@@ -27,7 +27,7 @@ from sipgw.core.response_context import ResponseContext
 from sipgw.core.route import Route, Target
 from sipgw.core.routing import Router
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import OURS, Flow, Hop, Listener, Log, Redial
+from sipgw.events import OURS, SLOW, Flow, Hop, Listener, Log, Redial
 from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -383,6 +383,8 @@ class Proxy:
     # what people read
 
     def note_unreachable(self, branch: Branch, reason: str, call_id: str, now: float) -> None:
+        if reason == SLOW:
+            return
         self.counters["unreachable"] += 1
         hop = branch.hop
         if branch.detoured:

@@ -14,7 +14,7 @@ from sipgw.core.failures import (
 from sipgw.core.forwarding import Limits
 from sipgw.core.recursion import follow
 from sipgw.core.route import Route
-from sipgw.events import UNTRUSTED, Flow, Hop
+from sipgw.events import UNTRUSTED, Flow, GiveWay, Hop
 from sipgw.message.message import Request, Response
 from sipgw.message.uri import SipUri, parse_uri
 from sipgw.transaction.client import ClientTransaction
@@ -85,6 +85,9 @@ class ResponseContext:
         self._branches[transaction] = branch
         if branch.target.pool is not None and transaction.method == "INVITE":
             branch.sent = now
+            pair = branch.families()
+            if pair and self._proxy.router.servers.of_one_name(branch.target.pool, pair, now):
+                branch.stagger(self._proxy.layer, now)
 
     # §16.7: responses
 
@@ -271,6 +274,10 @@ class ResponseContext:
     def _cancel_branches(self, now: float, reasons: tuple[str, ...] = ()) -> None:
         for transaction in self._branches:
             transaction.cancel(now, reasons)
+
+    def give_way(self, output: GiveWay) -> None:
+        """An address of a server has not connected soon."""
+        self._proxy.layer.out.append(output)
 
     def rang_out(self, branch: Branch, now: float) -> None:
         """Timer C: nobody has answered for minutes (§16.8)."""

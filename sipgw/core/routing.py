@@ -77,7 +77,7 @@ class Router:
         self.accounts: Accounts | None = None
         self.flows: dict[int, Flow] = {}
         self._locator = locator
-        self._servers = servers
+        self.servers = servers
         self._random = random
         self.listeners: list[Listener] = []
         self._sides: dict[Side, Target] = {}
@@ -278,7 +278,7 @@ class Router:
         return parse_uri(parse_name_addr(request.first("from") or "").uri).aor == uri.aor
 
     def _to_pool(self, pool: Pool, matched: str, now: float) -> Route:
-        hops = self._servers.hops(pool, now)
+        hops = self.servers.hops(pool, now)
         if isinstance(hops, Destination):
             return Route(unresolved=hops, matched=matched)
         if isinstance(hops, NotLocated):
@@ -291,7 +291,7 @@ class Router:
     def _by_whom(self, pool: Pool, now: float) -> str:
         """A server of the pool would take new dialogs, had not a command said otherwise."""
         configured = next(one for one in self._registry.configured if one.fqdn == pool.fqdn)
-        return " by command" if configured is not pool and self._servers.hops(configured, now) else ""
+        return " by command" if configured is not pool and self.servers.hops(configured, now) else ""
 
     def _to_user(self, uri: SipUri, now: float) -> Route:
         """The endpoints of a user, best q first, or the one that a GRUU names (RFC 5627 §6.1)."""
@@ -377,7 +377,7 @@ class Router:
         for pool in self._registry.pools:
             if any(server.host.lower() == uri.host and server.port == uri.port for server in pool.servers):
                 return pool
-            hops = self._servers.every(pool, now) if is_address(uri.host) else []
+            hops = self.servers.every(pool, now) if is_address(uri.host) else []
             if isinstance(hops, list) and any(hop.host == uri.host and hop.port == uri.port for hop in hops):
                 return pool
         return None
@@ -407,7 +407,7 @@ class Router:
             return False
         at = flow.transport, flow.host, flow.port
         for pool in self._registry.pools:
-            hops = self._servers.every(pool, now)
+            hops = self.servers.every(pool, now)
             if isinstance(hops, list):
                 for hop in hops:
                     if (hop.transport, hop.host, hop.port) == at:
@@ -416,7 +416,7 @@ class Router:
 
     def is_host_of_pool(self, host: str, now: float) -> bool:
         """Whether a pool's server is at this address, whatever the port."""
-        known = (self._servers.every(pool, now) for pool in self._registry.pools)
+        known = (self.servers.every(pool, now) for pool in self._registry.pools)
         return any(hop.host == host for hops in known if isinstance(hops, list) for hop in hops)
 
     def is_inside(self, request: Request) -> bool:

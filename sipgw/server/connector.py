@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from sipgw.config import TlsFiles
-from sipgw.events import UNTRUSTED, Hop, SendKey
+from sipgw.events import SLOW, UNTRUSTED, Hop, SendKey
 from sipgw.server.connection import Connection, Prove
 from sipgw.server.tls import TlsContexts, proves
 from sipgw.server.tls_reasons import reason_of
@@ -84,6 +84,14 @@ class Connector:
         if before is not None:
             before.abort("silent, and so is its successor")
         return connection
+
+    def give_way(self, hop: Hop, key: SendKey) -> None:
+        """Take back what waits for TCP to connect; its sender tries elsewhere meanwhile."""
+        opening = self._opening.get(self._key(hop))
+        if opening is not None and not opening.by_tcp:
+            for waiting in [one for one in opening.queue if one[1] == key]:
+                opening.queue.remove(waiting)
+                self._failed(key, SLOW)
 
     @property
     def replaced(self) -> int:

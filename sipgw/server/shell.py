@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipgw.events import (
     Close,
     Flow,
+    GiveWay,
     HandOver,
     Hop,
     Listener,
@@ -360,9 +361,8 @@ class Shell:
             getattr(self.log, record.level)(record.event, **record.fields)
 
     def _perform_rare(self, output: Output) -> None:
-        if isinstance(output, Notice):
-            if self.notify is not None:
-                self.notify(output)
+        if isinstance(output, Notice) and self.notify is not None:
+            self.notify(output)
         elif isinstance(output, Persist):
             self._store(output)
         elif isinstance(output, HandOver) and self.peers is not None:
@@ -376,10 +376,11 @@ class Shell:
             if connection is not None:
                 connection.close(output.reason)
         elif isinstance(output, Redial):
-            silent = self._connector.redial(output.hop, output.since)
-            if silent is not None:
+            if (silent := self._connector.redial(output.hop, output.since)) is not None:
                 self.counters["connections_superseded"] += 1
                 self.machine.superseded(silent.flow, output.hop)
+        elif isinstance(output, GiveWay):
+            self._connector.give_way(output.hop, output.key)
 
     def _store(self, persist: Persist) -> None:
         def done(error: str | None) -> None:  # called from the store's thread

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sipgw.events import Close, Flow, Hop, Redial, Resolve
+from sipgw.events import SLOW, Close, Flow, GiveWay, Hop, Redial, Resolve
 from sipgw.locating import Answer, Question
 from sipgw.locating.records import SERVER_FAILURE
 from sipgw.server.connector import KEEP_ALIVE, KEEP_ALIVE_AGAIN, UNACKNOWLEDGED
@@ -111,6 +111,27 @@ async def test_the_kernel_watches_for_a_server_that_vanishes() -> None:
 
 
 # one that does not come about
+
+
+async def test_what_waits_for_tcp_to_connect_can_be_taken_back() -> None:
+    """The rest waits on, and connecting does."""
+    async with running(transport="TCP") as here, unreachable() as address:
+        hop = Hop("TCP", "127.0.0.1", int(address.rpartition(":")[2]))
+        for key in ("first", "second"):
+            here.send(hop, OPTIONS, key)
+        for _ in range(2):
+            here.shell.perform([GiveWay(hop, "first")])
+        assert await here.next("failed") == ("failed", "first", SLOW)
+        assert [key for _, key in here.shell._connector._opening[hop].queue] == ["second"]
+
+
+async def test_what_has_been_sent_cannot() -> None:
+    async with running(transport="TCP") as server, running(transport="TCP") as here:
+        await sends(here, server)
+        here.shell.perform([GiveWay(hop_of(server), "key")])
+        await sends(here, server)
+        await here.next("connected")
+        assert here.probe.events.empty()
 
 
 @contextmanager

@@ -154,16 +154,17 @@ async def refusing() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def unreachable(port: int = 0) -> AsyncIterator[str]:
+async def unreachable(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Connections are neither accepted nor refused, as with a host that is switched off: the queue is full."""
-    with socket.socket() as sock, socket.socket() as first, socket.socket() as second:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as sock, socket.socket(family) as first, socket.socket(family) as second:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # its connections may still be there
-        sock.bind(("127.0.0.1", port))
+        sock.bind((host, port))
         sock.listen(0)
         for filling in (first, second):
             filling.setblocking(False)
             filling.connect_ex(sock.getsockname())
-        yield f"tcp:127.0.0.1:{sock.getsockname()[1]}"
+        yield f"tcp:{host}:{sock.getsockname()[1]}"
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import trustme
 
 from sipgw.config import TlsFiles
 from tests.e2e.dns.name_server import change, knot
+from tests.e2e.faults.scripted import unreachable
 from tests.e2e.faults.site import PAIR, SLACK, emulated_pool, note, pool, visit, write
 from tests.e2e.named import named
 from tests.e2e.programs import Program
@@ -122,3 +123,25 @@ async def test_a_server_that_is_named_later(tmp_path: Path, names: int, files: T
             assert time.monotonic() - began < SHORTEST + 5 * SLACK
         note("no records, then there are", "the gateway follows", time.monotonic() - began, "chats")
         assert any(late in line for line in gateway.log if "forwarded" in line) and made.seconds < SLACK
+
+
+async def test_ipv6_that_leads_nowhere_costs_a_quarter_of_a_second(tmp_path: Path, names: int) -> None:
+    """Each call of a client: nobody has found out yet that it leads nowhere."""
+    change(names, "contoso.com", "both.contoso.com", 1, "A", "127.0.0.1")
+    change(names, "contoso.com", "both.contoso.com", 1, "AAAA", "::1")
+    async with AsyncExitStack() as stack:
+        good = await stack.enter_async_context(emulated_pool())
+        where = int(good.rpartition(":")[2])
+        await stack.enter_async_context(unreachable(where, "::1"))
+        listen = "'tcp:127.0.0.1:0', 'tcp:[::1]:0'"
+        config = write(tmp_path, pool(POOL, [f"tcp:both.contoso.com:{where}"], PAIR), listen=listen)
+        text = config.read_text("utf-8").replace("connect = 0.3", "connect = 20.0").replace("e = 0.5", "e = 30.0")
+        config.write_text(text, "utf-8")
+        gateway = await stack.enter_async_context(named(names, "serve", "--config", config))
+        addresses = await gateway.line("listening", "addresses")
+        port = int(addresses.partition("tcp:127.0.0.1:")[2].split(",")[0].split()[0].strip("'\""))
+        made = await visit(port)
+        note("IPv6 leads nowhere, IPv4 works", "first client (2 calls)", made.seconds, made.failure or "chats")
+        assert made.failure == ""
+        assert 2 * 0.25 <= made.seconds < 2 * 0.25 + SLACK
+        assert not [line for line in gateway.log if "server down" in line]
