@@ -1,5 +1,6 @@
 """From a file to a Config."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from sipgw.config.problems import Location, describe, place, shown, unknown
+from sipgw.config.locator import Lines
+from sipgw.config.problems import Location, describe, problem, shown, unknown
 from sipgw.config.rules import Tables, broken_rules, service_uri
 from sipgw.config.tables import (
     Admin,
@@ -54,11 +56,12 @@ _TABLES: Mapping[str, type[Table]] = {
     "health": Health,
     "timers": Timers,
 }
+_EMBEDDED_NAME = "embedded defaults"
 T = TypeVar("T", bound=Table)
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used. `problems` are lines: `file: key: what is wrong; what to write`."""
+    """A configuration that cannot be used. `problems` are lines: `file:line: key: what is wrong; what to write`."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -85,6 +88,12 @@ class Config:
     pools: tuple[Pool, ...]
     endpoints: tuple[Endpoint, ...]
     pool_tls: Mapping[str, TlsFiles]  # by fqdn
+    lines: Lines  # of its keys in the file
+
+    def problem(self, location: Location, text: str) -> str:
+        """What is wrong with a key, as it is told."""
+        name = self.source if self.source is not None else _EMBEDDED_NAME
+        return problem(name, self.lines.of(location), location, text)
 
     @property
     def uses_tls(self) -> bool:
@@ -103,35 +112,53 @@ def load_config(path: Path | None) -> Config:
     if path is None:
         return default_config()
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: not TOML: {error}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"{path}: not UTF-8, which TOML has to be"]) from None
+        text = read_text(path)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}; name a configuration file"]) from None
-    return parse_config(data, path)
+    return _parse(read_toml(text, path), path, Lines(text))
+
+
+def read_text(path: Path) -> str:
+    """Of a TOML file. Raises OSError, or ConfigError for what is no text."""
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError([problem(path, line, (), "not UTF-8, which TOML has to be")]) from None
+
+
+def read_toml(text: str, path: Path) -> dict[str, Any]:
+    """What the text of a file says. Raises ConfigError, which tells the place, and not what stands there."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+), column \d+\)$", str(error))
+        line = int(found[1]) if found is not None else max(1, len(text.splitlines()))
+        raise ConfigError([problem(path, line, (), f"not TOML: {error}")]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: not TOML: arrays or tables are in one another too deep"]) from None
 
 
 def default_config() -> Config:
     """The embedded defaults; the store lies in the current folder."""
-    return _parse(EMBEDDED, None)
+    return _parse(EMBEDDED, None, Lines())
 
 
 def parse_config(data: Mapping[str, Any], source: Path) -> Config:
     """Check what the file `source` says; relative paths start at its folder. Raises ConfigError."""
-    return _parse(data, source)
+    return _parse(data, source, Lines())
 
 
-def _parse(data: Mapping[str, Any], source: Path | None) -> Config:
+def _parse(data: Mapping[str, Any], source: Path | None, lines: Lines) -> Config:
     reader = _Reader(data, source.absolute().parent if source is not None else Path.cwd())
     tables = reader.tables()
     for location, text in broken_rules(tables):
         reader.report(location, text)
     if reader.problems:
-        name = source if source is not None else "embedded defaults"
-        raise ConfigError([f"{name}: {place(location)}: {text}" for location, text in reader.problems])
-    return _config(tables, source)
+        name = source if source is not None else _EMBEDDED_NAME
+        raise ConfigError([problem(name, lines.of(location), location, text) for location, text in reader.problems])
+    return _config(tables, source, lines)
 
 
 class _Reader:
@@ -188,9 +215,10 @@ class _Reader:
             return None
 
 
-def _config(tables: Tables, source: Path | None) -> Config:
+def _config(tables: Tables, source: Path | None, lines: Lines) -> Config:
     return Config(
         source=source,
+        lines=lines,
         **{name: getattr(tables, name) for name in _TABLES},
         pools=tuple(_pool(pool, at + 1, tables.gateway) for at, pool in enumerate(tables.pools) if pool is not None),
         endpoints=tuple(_endpoint(endpoint) for endpoint in tables.endpoints if endpoint is not None),

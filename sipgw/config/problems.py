@@ -30,6 +30,12 @@ def place(location: Location) -> str:
     return shown.removeprefix(".")
 
 
+def problem(source: object, line: int, location: Location, text: str) -> str:
+    """A mistake in a file as it is told: `FILE:LINE: KEY: TEXT`. Line 0 is none, as is the location ()."""
+    file = f"{source}:{line}" if line else str(source)
+    return f"{file}: {place(location)}: {text}" if location else f"{file}: {text}"
+
+
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_\-]+", name) else json.dumps(name)
 

@@ -12,7 +12,6 @@
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from pydantic import Field, PlainValidator, ValidationError
 
 from sipgw.auth.accounts import Account, AccountTable
 from sipgw.auth.password import ALGORITHMS, ha1_of, nt_hash
-from sipgw.config.load import Config, ConfigError
-from sipgw.config.problems import Location, describe, place, shown, unknown
+from sipgw.config.load import Config, ConfigError, read_text, read_toml
+from sipgw.config.locator import Lines
+from sipgw.config.problems import Location, describe, problem, shown, unknown
 from sipgw.config.tables import Table
 from sipgw.config.values import parse_endpoint_address, text
 
@@ -116,9 +116,7 @@ def user_part(uri: str) -> str:
 def load_users(path: Path, rules: UsersRules) -> AccountTable:
     """Read the file. Raises ConfigError with a line for everything that is wrong."""
     try:
-        text = path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError([f"{path}: not UTF-8, which TOML has to be"]) from None
+        text = read_text(path)
     except OSError as error:
         advice = "make it with `sipgw user add`, or name another file at auth.users"
         raise ConfigError([f"{path}: {error.strerror}; {advice}"]) from None
@@ -127,12 +125,12 @@ def load_users(path: Path, rules: UsersRules) -> AccountTable:
 
 def read_users(text: str, path: Path, rules: UsersRules) -> list[Account]:
     """The accounts in a file's text, in its order. Raises ConfigError; `path` is named in it."""
-    return _Reader(_read_toml(text, path), rules).accounts(path)
+    return _Reader(read_toml(text, path), rules).accounts(path, Lines(text))
 
 
 def addresses(text: str, path: Path) -> list[str]:
     """The `uri` of every entry in its normal form, "" for what is none, good or not otherwise. Raises ConfigError."""
-    users = _read_toml(text, path).get("user", [])
+    users = read_toml(text, path).get("user", [])
     return [_address(user) for user in users] if isinstance(users, list) else []
 
 
@@ -143,27 +141,21 @@ def _address(user: Any) -> str:
         return ""
 
 
-def _read_toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:  # tells the place, not what stands there
-        raise ConfigError([f"{path}: not TOML: {error}"]) from None
-
-
 class _Reader:
     def __init__(self, data: Mapping[str, Any], rules: UsersRules) -> None:
         self._data = data
         self._rules = rules
         self._problems: list[tuple[Location, str]] = []
 
-    def accounts(self, path: Path) -> list[Account]:
+    def accounts(self, path: Path, lines: Lines) -> list[Account]:
         for key in self._data.keys() - {"realm", "user"}:
             self._report((key,), unknown(key, ("realm", "user")))
         users = self._users()
         self._check_realm(users)
         self._problems += _conflicts(users, self._rules)
         if self._problems:
-            raise ConfigError([f"{path}: {place(location)}: {text}" for location, text in self._problems])
+            found = ((location, lines.of(location), text) for location, text in self._problems)
+            raise ConfigError([problem(path, line, location, text) for location, line, text in found])
         return [user.account(self._rules.realm) for _, user in users]
 
     def _report(self, location: Location, text: str) -> None:

@@ -63,7 +63,13 @@ async def _findings(config_path: Path | None) -> Findings:
         *names.verdicts,
         *pools,
     ]
-    return Findings(verdicts, names.zone)
+    return Findings([_located(one, config) for one in verdicts], names.zone)
+
+
+def _located(verdict: Verdict, config: Config) -> Verdict:
+    """With the place of the key that a failure is about."""
+    line = config.lines.of(tuple(verdict.subject.split("."))) if verdict.grade == "FAIL" else 0
+    return verdict._replace(text=f"{verdict.text} ({config.source}:{line})") if line else verdict
 
 
 async def _names(config: Config, resolver: Resolver) -> dns_names.Names:

@@ -121,7 +121,7 @@ def serve(config_path: Path | None) -> int:
     from sipgw.server.log_file import OUTPUT
     from sipgw.server.serving import serve as run_gateway
 
-    OUTPUT.set_up(config.log)
+    OUTPUT.set_up(config)
 
     return run(run_gateway(config, _explain))
 

@@ -24,7 +24,7 @@ from sipgw.server.chance import Chance
 from sipgw.server.ears import Ears, bind
 from sipgw.server.interfaces import Tracer
 from sipgw.server.log_file import OUTPUT
-from sipgw.server.reload import again, warn_of
+from sipgw.server.reload import again, told, warn_of
 from sipgw.server.running import RunningFile
 from sipgw.server.settings import engine_settings, shell_limits, shifted
 from sipgw.server.shell import Shell
@@ -301,7 +301,7 @@ class GatewayApp:
         """Another configuration; `bound` gives the addresses that are new in it. Raises as above: all that can go wrong
         comes first."""
         access = access_of(config)
-        OUTPUT.check(config.log)
+        OUTPUT.check(config)
         seen, registry = self.store.data_version(), config.registry()
         self._take_stored(registry)
         settings = engine_settings(config, self.store.secret(), clock_offset())
@@ -309,13 +309,13 @@ class GatewayApp:
             tls = TlsContexts(tls_settings(config))
             sign_in = await self._read_users(config)
         except (TlsError, OSError) as error:
-            raise ConfigError([f"{self._config.source}: {error}"]) from None
+            raise ConfigError(told(config, error)) from None
         try:
             ears = bound()
         except OSError as error:
             if sign_in is not None:
                 await sign_in.users.close()
-            raise ConfigError([f"{self._config.source}: gateway.listen: {error}"]) from None
+            raise ConfigError(told(config, error)) from None
         await self._take(config, ears, tls, sign_in, (settings, registry))
         self._seen = seen  # what has been changed in the store since then is in the registry that was
         if self.admin is not None:
@@ -350,7 +350,7 @@ class GatewayApp:
         self._config, self.registry, self.listeners = config, registry, listeners
         self.tracing.reconfigure(config)
         self._use_tracing()
-        OUTPUT.set_up(config.log)
+        OUTPUT.set_up(config)
         self.shell.log = get_logger()
         self._log = self._watch.log = self._own_log()
 

@@ -38,7 +38,7 @@ def source_of(config: Config) -> Source:
     """The directory that `auth.users` names. Raises ConfigError where the extra is not installed."""
     if find_spec("bonsai") is None:
         text = f"is the directory {config.auth.users}, which needs the extra ldap: pip install 'sipgw[ldap]'"
-        raise ConfigError([f"{config.source}: auth.users: {text}"])
+        raise ConfigError([config.problem(("auth", "users"), text)])
     table = config.directory
     rules = EntryRules(config.gateway.domains, table.netbios_domain, table.nt_hash_attribute)
     secret, ca = table.password_file, table.ca

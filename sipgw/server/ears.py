@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass
 
-from sipgw.events import Listener
+from sipgw.events import Listener, address_text
 from sipgw.message.values import host_port
 from sipgw.server.datagram import bind_datagram
 
@@ -16,22 +16,42 @@ class Ears:
     sock: socket.socket
 
 
-def bind(addresses: list[tuple[str, str, int]], name: str, shared: bool = False) -> list[Ears]:
-    """Bind (transport, host, port) addresses; port 0 takes a free one. All or none. Raises OSError naming the address.
+Address = tuple[str, str, int]  # transport, host, port
+
+
+class Unbound(OSError):
+    """Addresses that cannot be had: each with what the system says of it."""
+
+    def __init__(self, number: int | None, failures: list[tuple[Address, str]]) -> None:
+        super().__init__(number, "; ".join(f"{address_text(*address)}: {reason}" for address, reason in failures))
+        self.failures = failures
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def bind(addresses: list[Address], name: str, shared: bool = False) -> list[Ears]:
+    """Bind addresses; port 0 takes a free one. All or none. Raises Unbound, which names all that cannot be had.
     `shared` ones may be bound again by this user: what comes is then divided.
 
     `name` stands in Via and Record-Route where an address is a wildcard or `name` is not empty.
     """
     ears: list[Ears] = []
+    failures: list[tuple[Address, str]] = []
+    number: int | None = None
     for transport, host, port in addresses:
         try:
             sock = (bind_datagram if transport == "UDP" else _bind_stream)(host, port, shared)
         except OSError as error:
-            for bound in ears:
-                bound.sock.close()
-            raise OSError(error.errno, f"{transport.lower()}:{host_port(host, port)}: {error.strerror}") from None
+            failures.append(((transport, host, port), error.strerror or str(error)))
+            number = number or error.errno
+            continue
         bound_port = sock.getsockname()[1]
         ears.append(Ears(Listener(transport, host, bound_port, host_port(name or host, bound_port)), sock))
+    if failures:
+        for bound in ears:
+            bound.sock.close()
+        raise Unbound(number, failures)
     return ears
 
 

@@ -77,7 +77,7 @@ def gateway_credentials(config: Config) -> GatewayKey:
     """
     if find_spec("gssapi") is None:
         need = "has \"kerberos\", which needs the extra kerberos: pip install 'sipgw[kerberos]'"
-        raise ConfigError([f"{config.source}: auth.schemes: {need}"])
+        raise ConfigError([config.problem(("auth", "schemes"), need)])
     import gssapi
 
     keytab, service = config.auth.keytab, f"sip/{config.gateway.fqdn}"
@@ -97,7 +97,7 @@ def gateway_credentials(config: Config) -> GatewayKey:
 
 
 def _config_error(config: Config, keytab: Path, problem: str) -> ConfigError:
-    return ConfigError([f"{config.source}: auth.keytab: {keytab}: {problem}"])
+    return ConfigError([config.problem(("auth", "keytab"), f"{keytab}: {problem}")])
 
 
 def _problem(keytab: Path, service: str) -> str:

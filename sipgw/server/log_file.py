@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from sipgw.config import ConfigError, Log
+from sipgw.config import Config, ConfigError
 from sipgw.observability.log import configure
 
 
@@ -61,18 +61,21 @@ class LogOutput:
     def __init__(self) -> None:
         self._file: LogFile | None = None
 
-    def check(self, settings: Log) -> None:
+    def check(self, config: Config) -> None:
         """Raises ConfigError for a file that could not be written."""
+        settings = config.log
         if settings.file is not None:
             try:
                 _opened(settings.file).close()
             except OSError as error:
                 advice = "name one that this user can write"
-                raise ConfigError([f"log.file: {settings.file}: {error.strerror}; {advice}"]) from None
+                text = f"{settings.file}: {error.strerror}; {advice}"
+                raise ConfigError([config.problem(("log", "file"), text)]) from None
 
-    def set_up(self, settings: Log) -> None:
+    def set_up(self, config: Config) -> None:
         """Raises ConfigError, and then nothing has changed."""
-        self.check(settings)
+        self.check(config)
+        settings = config.log
         before = self._file
         if settings.file is None:
             self._file = None

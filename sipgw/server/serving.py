@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 from sipgw.config import Config, ConfigError
 from sipgw.events import Listener
 from sipgw.observability.log import get_logger
-from sipgw.server.reload import warn_of
+from sipgw.server.ears import Unbound
+from sipgw.server.reload import told, warn_of
 from sipgw.server.running import Running, read_running
 from sipgw.server.service_manager import ServiceManager
 from sipgw.server.store_file import StoreError
+from sipgw.server.tls import TlsError
 
 if TYPE_CHECKING:
     from sipgw.server.admin.explaining import Explain
@@ -54,6 +56,11 @@ async def serve(config: Config, explain: "Explain | None" = None) -> int:
         for problem in error.problems:
             log.error("cannot start", reason=problem)
         return 1
+    except (Unbound, TlsError) as error:
+        remedy = _remedy(error.errno, other) if isinstance(error, Unbound) else ""
+        for problem in told(config, error):
+            log.error("cannot start", reason=f"{problem}{remedy}")
+        return 1
     except StoreError as error:
         log.error("cannot start", reason=str(error))
         return 1
@@ -79,13 +86,18 @@ async def serve(config: Config, explain: "Explain | None" = None) -> int:
 
 
 def _why(error: OSError, other: Running | None) -> str:
-    """What could not be had, and what would be right; `other` is the gateway that runs on this store already."""
+    """What could not be had, and what would be right."""
     if error.filename is not None or not error.strerror:
         return f"{error.filename}: {error.strerror}" if error.strerror else str(error)
-    if error.errno == errno.EADDRINUSE and other is not None:
+    return f"{error.strerror}{_remedy(error.errno, other)}"
+
+
+def _remedy(number: int | None, other: Running | None) -> str:
+    """What would be right where the system gives this error; `other` is the gateway that runs on this store already."""
+    if number == errno.EADDRINUSE and other is not None:
         again = f"stop it first, or have it read its configuration again: kill -HUP {other.pid}"
-        return f"{error.strerror}: another gateway (pid {other.pid}) runs on this store; {again}"
-    return f"{error.strerror}{_REMEDIES.get(error.errno or 0, '')}"
+        return f": another gateway (pid {other.pid}) runs on this store; {again}"
+    return _REMEDIES.get(number or 0, "")
 
 
 _REMEDIES = {

@@ -1,5 +1,6 @@
 """The file of users: what may stand in it, every mistake at once, and changes while it is used."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,13 @@ enabled = false
 
 
 def load(folder: Path, text: str) -> list[str]:
-    """What is wrong with a file of this text."""
+    """What is wrong with a file of this text, without file and line."""
     path = folder / "users.toml"
     path.write_text(text, "utf-8")
     try:
         load_users(path, RULES)
     except ConfigError as error:
-        return [problem.removeprefix(f"{path}: ") for problem in error.problems]
+        return [re.sub(rf"\A{re.escape(str(path))}(:[0-9]+)?: ", "", problem) for problem in error.problems]
     return []
 
 
@@ -190,7 +191,7 @@ def test_changes_are_taken_when_good(tmp_path: Path) -> None:
     assert file.find("bob") is not None
     assert file.look() is None
     path.write_text("user = 5")
-    assert file.look() == [f"{path}: user: is no array of tables; write [[user]]"]
+    assert file.look() == [f"{path}:1: user: is no array of tables; write [[user]]"]
     assert file.look() is None  # said once
     assert file.find("bob") is not None
     path.unlink()

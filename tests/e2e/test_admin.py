@@ -196,7 +196,7 @@ def test_tokens_are_read_again(tmp_path: Path) -> None:
     with running(tmp_path, token=True) as gateway:
         (tmp_path / "tokens").write_text("short\n")
         (fault,) = problem(gateway, 422, "POST", "/api/v1/reload")["problems"]
-        assert "line 1: a token of 5 characters" in fault["text"] or fault["line"] == 1
+        assert "tokens:1: a token of 5 characters" in fault["text"] or fault["line"] == 1
         (tmp_path / "tokens").write_text("# since today\nnew " + TOKEN[::-1] + "\n")
         assert gateway.ask("POST", "/api/v1/reload").status == 200
         problem(gateway, 401, "GET", "/api/v1/pools")
@@ -463,7 +463,7 @@ def test_a_bad_file_of_tokens_keeps_it_from_starting(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sipgw", "serve", "--config", str(config)]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=START, check=False)
     assert ended.returncode == 1
-    assert "line 1: a token of 5 characters" in ended.stdout + ended.stderr
+    assert "tokens:1: a token of 5 characters" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -1,5 +1,6 @@
 """`sipgw check`: each thing that stands in the way of `serve` is a line, and only then is the status 1."""
 
+import re
 import socket
 import ssl
 import threading
@@ -75,10 +76,20 @@ def test_ports_of_workers(sipgw: Run, gw: Path) -> None:
 
 
 def verdicts(sipgw: Run, subject: str) -> list[str]:
-    """The lines about one thing; the pool is down, so the status is 1 whatever else is found."""
+    """The lines about one thing, without the place of what is wrong; the pool is down, so the status is 1 whatever else
+    is found."""
     found = sipgw("check")
     assert found.status == 1
-    return [line for line in lines(found.out) if f" {subject}: " in line]
+    return [re.sub(r" \(/[^()]+\.toml:[0-9]+\)\Z", "", one) for one in lines(found.out) if f" {subject}: " in one]
+
+
+def test_what_is_wrong_is_told_with_its_place(sipgw: Run, gw: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        edit(gw, ("tcp:127.0.0.1:0", f"tcp:127.0.0.1:{port}"))
+        found = lines(sipgw("check").out)
+    (taken,) = [one for one in found if one.startswith("FAIL gateway.listen")]
+    assert taken.endswith(f" ({gw}:3)")
 
 
 def test_pool_is_down(sipgw: Run) -> None:

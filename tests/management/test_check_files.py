@@ -1,6 +1,7 @@
 """`sipgw check` on the files of the API's tokens and of the log."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 def findings(sipgw: Run, folder: Path, subject: str) -> list[str]:
     """The lines about one thing, with the folder left out; the pool is down, so the status says nothing."""
     lines = [" ".join(line.split()) for line in sipgw("check").out.splitlines()]
-    return [line.replace(str(folder), "").replace(f" {subject}", "") for line in lines if f" {subject}:" in line]
+    found = [line.replace(str(folder), "").replace(f" {subject}", "") for line in lines if f" {subject}:" in line]
+    return [re.sub(r" \(/gw\.toml:3\)\Z", "", line) for line in found]  # where a mistake has its key
 
 
 def tokens(sipgw: Run, gw: Path, text: str, mode: int = 0o600) -> list[str]:
@@ -42,15 +44,15 @@ def test_tokens_that_everybody_can_read(sipgw: Run, gw: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "holds no token"),
-        ("\n# none\n", "holds no token"),
-        ("short\n", "line 1: a token of 5 characters, which can be guessed"),
-        (f"{TOKEN}\none two {TOKEN}\n", "line 2: more than a name and a token"),
+        ("", ": holds no token"),
+        ("\n# none\n", ": holds no token"),
+        ("short\n", ":1: a token of 5 characters, which can be guessed"),
+        (f"{TOKEN}\none two {TOKEN}\n", ":2: more than a name and a token"),
     ],
 )
 def test_tokens_that_are_none(sipgw: Run, gw: Path, text: str, told: str) -> None:
     advice = "write a token of at least 16 characters a line, such as openssl rand -hex 32 makes"
-    assert tokens(sipgw, gw, text) == [f"FAIL: /tokens: {told}; {advice}"]
+    assert tokens(sipgw, gw, text) == [f"FAIL: /tokens{told}; {advice}"]
 
 
 def test_tokens_that_this_user_cannot_read(sipgw: Run, gw: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,14 +16,14 @@ def user(name: str, *more: str) -> str:
 
 
 def findings(sipgw: Run, gw: Path, schemes: str, users: str | None) -> list[str]:
-    """The lines on users and schemes; `{file}` is the file of users."""
+    """The lines on users and schemes; `{file}` is the file of users. The place of the key at fault is left out."""
     edit(gw, ("[gateway]", f"[auth]\nschemes = [{schemes}]\n[gateway]"))
     path = gw.parent / "users.toml"
     if users is not None:
         path.write_text(f'realm = "contoso.com"\n{users}', "utf-8")
         path.chmod(0o600)
     lines = [" ".join(line.split()) for line in sipgw("check").out.splitlines()]
-    return [line.replace(str(path), "{file}") for line in lines if " auth" in line]
+    return [line.replace(str(path), "{file}").removesuffix(f" ({gw}:2)") for line in lines if " auth" in line]
 
 
 def test_all_can_sign_in(sipgw: Run, gw: Path) -> None:

@@ -70,8 +70,8 @@ def test_each_configuration_mistake_is_a_line(sipgw: Run, tmp_path: Path) -> Non
     found = sipgw("serve", config=path)
     assert found.status == 1
     assert found.err.splitlines() == [
-        f'sipgw: {path}: log.level: is "loud"; write "debug", "info", "warning" or "error"',
-        f"sipgw: {path}: gateway.worker_port: is 65535; 2 workers need 2 ports from there on; "
+        f'sipgw: {path}:5: log.level: is "loud"; write "debug", "info", "warning" or "error"',
+        f"sipgw: {path}:3: gateway.worker_port: is 65535; 2 workers need 2 ports from there on; "
         "write 65534 or less, or 0",
     ]
 

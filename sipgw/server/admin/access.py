@@ -81,7 +81,7 @@ def read_tokens(path: Path) -> list[tuple[str, str]]:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError([f"{path}: {reason}; {_ADVICE}"]) from None
     found = [(at, line.split()) for at, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    problems = [f"{path}: line {at}: {fault}; {_ADVICE}" for at, words in found if (fault := _fault(words))]
+    problems = [f"{path}:{at}: {fault}; {_ADVICE}" for at, words in found if (fault := _fault(words))]
     if not found:
         problems = [f"{path}: holds no token; {_ADVICE}"]
     if len(found) > MAX_TOKENS:

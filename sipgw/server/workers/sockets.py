@@ -5,7 +5,7 @@ import socket
 from itertools import count, repeat
 
 from sipgw.config import Config, ListenAddress
-from sipgw.server.ears import Ears, bind
+from sipgw.server.ears import Ears, Unbound, bind
 from sipgw.server.workers.wire import ListenerData
 
 Address = tuple[str, str, int]
@@ -27,12 +27,18 @@ class Sockets:
             raise
 
     def add(self, config: Config, addresses: tuple[ListenAddress, ...]) -> None:
-        """All or none. Raises OSError."""
+        """All or none. Raises Unbound."""
         added: dict[ListenAddress, list[Ears]] = {}
+        unbound: list[Unbound] = []
         try:
             for item in addresses:
-                address = (item.transport, item.host, item.port)
-                added[item] = bind_group(address, config.gateway.fqdn, self._workers)
+                try:
+                    address = (item.transport, item.host, item.port)
+                    added[item] = bind_group(address, config.gateway.fqdn, self._workers)
+                except Unbound as error:
+                    unbound.append(error)
+            if unbound:
+                raise Unbound(unbound[0].errno, [failure for error in unbound for failure in error.failures])
         except BaseException:
             _close([ear for group in added.values() for ear in group])
             raise

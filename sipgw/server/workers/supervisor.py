@@ -23,7 +23,7 @@ from sipgw.server.admin.listening import bind_http
 from sipgw.server.app import BY_SIGNAL, access_of
 from sipgw.server.audit import Actor, audited
 from sipgw.server.log_file import OUTPUT
-from sipgw.server.reload import again, warn_of
+from sipgw.server.reload import again, told, warn_of
 from sipgw.server.running import RunningFile
 from sipgw.server.sign_in import check_sign_in
 from sipgw.server.store import Store
@@ -272,9 +272,9 @@ class Supervisor:
         try:
             self.sockets.add(config, added)
         except OSError as error:
-            raise ConfigError([f"{config.source}: gateway.listen: {error}"]) from None
+            raise ConfigError(told(config, error)) from None
         self.config = config
-        OUTPUT.set_up(config.log)
+        OUTPUT.set_up(config)
         self._log = get_logger()
         admin = self._bind_admin()
         self._serial += 1
@@ -347,9 +347,9 @@ async def _bound(config: Config) -> Sockets:
 def check_config(config: Config) -> None:
     """All that a worker would find wrong. In a thread: reads files. Raises ConfigError."""
     access_of(config)
-    OUTPUT.check(config.log)
+    OUTPUT.check(config)
     try:
         TlsContexts(tls_settings(config))
         check_sign_in(config, silent_logger())
     except (TlsError, OSError) as error:
-        raise ConfigError([f"{config.source}: {error}"]) from None
+        raise ConfigError(told(config, error)) from None

@@ -284,7 +284,7 @@ async def run_worker(link: int, sockets: int, explain: "Explain | None" = None) 
     if not isinstance(assignment, wire.Assignment):
         return 1
     count = len(assignment.listeners) + len(assignment.own[assignment.number]) + assignment.admin
-    OUTPUT.set_up(assignment.config.log)
+    OUTPUT.set_up(assignment.config)
     app = WorkerApp(assignment, orders.membership, orders.sockets(count), explain)
     problems = await _started(app)
     orders.membership.tell_supervisor(wire.Ready(tuple(problems)))

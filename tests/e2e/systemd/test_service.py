@@ -185,10 +185,12 @@ async def test_without_a_file_the_signal_changes_nothing(tmp_path: Path) -> None
 
 async def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     """One line at the start, and at a reload nothing changes."""
-    async with sipgw("serve", "--config", config(tmp_path, "no/where/sipgw.log")) as gateway:
+    path = config(tmp_path, "no/where/sipgw.log")
+    line = path.read_text("utf-8").splitlines().index('file = "no/where/sipgw.log"') + 1
+    async with sipgw("serve", "--config", path) as gateway:
         assert await gateway.process.wait() == 1
         await gateway.ended()
-        fault = f"sipgw: log.file: {tmp_path}/no/where/sipgw.log: No such file or directory"
+        fault = f"sipgw: {path}:{line}: log.file: {tmp_path}/no/where/sipgw.log: No such file or directory"
         assert gateway.log == [f"{fault}; name one that this user can write"]
     path = config(tmp_path, "sipgw.log")
     async with sipgw("serve", "--config", path) as gateway:

@@ -35,12 +35,12 @@ def test_files_of_tokens(tmp_path: Path, text: str, tokens: list[tuple[str, str]
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no token"),
-        ("# none\n", "holds no token"),
-        ("ops short\n", "line 1: a token of 5 characters, which can be guessed"),
-        (f"{FIRST}\nthe ops {FIRST}\n", "line 2: more than a name and a token"),
-        (f"é{FIRST}", "line 1: a token with characters that no header has"),
-        (f"{FIRST}\n" * (MAX_TOKENS + 1), "holds more than 100 tokens"),
+        ("", " holds no token"),
+        ("# none\n", " holds no token"),
+        ("ops short\n", "1: a token of 5 characters, which can be guessed"),
+        (f"{FIRST}\nthe ops {FIRST}\n", "2: more than a name and a token"),
+        (f"é{FIRST}", "1: a token with characters that no header has"),
+        (f"{FIRST}\n" * (MAX_TOKENS + 1), " holds more than 100 tokens"),
     ],
 )
 def test_files_of_tokens_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
@@ -48,7 +48,7 @@ def test_files_of_tokens_that_cannot_be_used(tmp_path: Path, text: str, said: st
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError) as raised:
         read_tokens(path)
-    assert str(raised.value).startswith(f"{path}: {said}")
+    assert str(raised.value).startswith(f"{path}:{said}")
     assert FIRST not in str(raised.value)
 
 
