@@ -1,12 +1,12 @@
 """scripts/bench without its processes: medians, ratios, what counts as clean, the search, the report."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from benchmark import report, scaled, signed, stored
+from benchmark import overload, report, scaled, signed, stored
 from benchmark.__main__ import command_line, main
 from benchmark.figures import Offered, Round, is_clean, medians, summary
 from benchmark.rig import Generator
@@ -77,6 +77,45 @@ def test_the_highest_clean_rate_is_found(capacity: float, monkeypatch: pytest.Mo
     found = highest_clean(cast(Generator, gateway), 5060, 400.0, 1)
     assert min(capacity, LARGEST) * 0.95 <= found <= capacity
     assert gateway.trials < 60
+
+
+class Overloaded:
+    """In the place of a load, and of a gateway whose memory is what was offered last, once it has been for long."""
+
+    def __init__(self) -> None:
+        self.offers: list[tuple[float, int, int]] = []
+        self.since_last = 0.5
+
+    def offer(self, port: int, rate: float, seconds: int, warm_up: int = 1) -> Offered:
+        self.offers.append((rate, seconds, warm_up))
+        taken = min(rate, 1000.0)
+        return Offered(taken, rate - taken, 0.0, 40.0, rate <= 1000.0, 0.3)
+
+    def memory(self) -> float:
+        rate, seconds, warm_up = self.offers[-1]
+        return min(rate, 1000.0) * min(warm_up + seconds, 50) if warm_up > 1 else 50_500.0
+
+
+def test_overload_is_seen_beside_the_capacity_once_memory_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.search.SETTLE", 0.0)
+    gateway, waits = Overloaded(), list[float]()
+    found = overload.observe(cast(Generator, gateway), 5060, gateway.memory, 10, 40, waits.append)
+    capacity = found.capacity
+    assert 950 < capacity <= 1000
+    assert gateway.offers[-3:] == [(capacity, 10, 40), (capacity * 2, 10, 1), (capacity * 0.9, 5, 0)]
+    assert waits == [1.5], "two seconds after the last call was begun"
+    assert (found.finished, found.failed_afterwards) == (1000.0, 0.0)
+    assert found.memory_before == capacity * 50
+    assert all(goal.met for goal in overload.goals("compiled", found))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"finished": 890.0}, {"p99_ms": 501.0}, {"memory_after": 106.0}, {"failed_afterwards": 0.002}]
+)
+def test_each_goal_of_overload_can_be_missed(changed: dict[str, float]) -> None:
+    good = overload.Figures(1000.0, 2000.0, 901.0, 1000.0, 0.0, 499.0, 100.0, 104.0, 0.0005)
+    assert [goal.met for goal in overload.goals("compiled", good)] == [True] * 4
+    assert [goal.met for goal in overload.goals("compiled", replace(good, **changed))].count(False) == 1
 
 
 def a_section(name: str = "udp", found: float = 0.7) -> report.Section:

@@ -198,9 +198,10 @@ def _signed(build: str, rounds: int) -> list[report.Section]:
 @reported
 @with_build
 @a_number("seconds", 10, 2, 60, "At twice the capacity.")
-def _overload(build: str, seconds: int) -> list[report.Section]:
+@a_number("linger", overload.LINGER, 0, 60, "Seconds at the capacity before memory counts as settled.")
+def _overload(build: str, seconds: int, linger: int) -> list[report.Section]:
     """Find the rate that the gateway can take, offer twice as much, see what becomes of the calls."""
-    return [overload.section(build, seconds, command_line())]
+    return [overload.section(build, seconds, command_line(), linger)]
 
 
 @reported

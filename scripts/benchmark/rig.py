@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class Generator:
 
     def __init__(self, running: subprocess.Popen[str]) -> None:
         self._running = running
+        self._last = float("-inf")
         self.pool_port = int(self._line().split()[1])
 
     def _line(self) -> str:
@@ -155,11 +157,17 @@ class Generator:
             load["generator_cpu"] * 1000 / finished,
         )  # fmt: skip
 
-    def offer(self, port: int, rate: float, seconds: int) -> Offered:
+    def offer(self, port: int, rate: float, seconds: int, warm_up: int = 1) -> Offered:
         """What became of calls that were begun at a rate, whether the proxy could take them or not."""
-        self._begin(port, max(1, round(rate)), 1, seconds, TIMEOUT)
+        self._begin(port, max(1, round(rate)), warm_up, seconds, TIMEOUT)
         assert self._line() == "measured"
+        self._last = time.monotonic()
         return offered(self._end(), seconds)
+
+    @property
+    def since_last(self) -> float:
+        """Seconds since the last call of an `offer` was begun."""
+        return time.monotonic() - self._last
 
 
 @contextmanager
