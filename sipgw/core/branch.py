@@ -19,7 +19,8 @@ STAGGER = 0.25  # seconds that one family has to connect before the other is tri
 class Branch:
     """`transaction` is the one under way. `rang_out` tells that Timer C has ended it, `detoured` that TCP is tried
     for a request too large for a datagram (§18.1.1), `hurried` that a server known to be down is given little time.
-    `sent` is when a call went to a server of a pool, 0.0 once it has responded.
+    `sent` is when a call went to a server of a pool, 0.0 once it has responded. `retry_after` is the shortest time that
+    its servers have named with a 503, 0.0 without any, negative once one has failed and named none.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Branch:
         "hop",
         "hurried",
         "rang_out",
+        "retry_after",
         "sent",
         "target",
         "timer_c",
@@ -49,7 +51,7 @@ class Branch:
         self._stagger: Queue | None = None
         self._tried: list[str] = []
         self.rang_out = self.detoured = self.hurried = False
-        self.sent = 0.0
+        self.sent = self.retry_after = 0.0
         self.timer_c: Queue | None = None
         self.transaction: ClientTransaction | None = None
 
@@ -92,6 +94,11 @@ class Branch:
         self.hop, *self._hops = self.target.hops
         self.detoured = False
         return True
+
+    def put_off(self, seconds: float) -> None:
+        """A server has failed: with a 503 that named `seconds`, or in any other way, 0.0."""
+        if self.retry_after >= 0.0:
+            self.retry_after = min(self.retry_after or seconds, seconds) if seconds else -1.0
 
     def detour(self, hop: Hop) -> None:
         """Try another way to the same server first, and the present one if that fails."""

@@ -362,13 +362,19 @@ class Proxy:
         transaction.respond(response_to(transaction.request, status, to_tag=tag, headers=headers), now)
 
     def fail(
-        self, transaction: ServerTransaction, failure: Failure, details: dict[str, str], now: float, matched: str = ""
+        self,
+        transaction: ServerTransaction,
+        failure: Failure,
+        details: dict[str, str],
+        now: float,
+        matched: str = "",
+        wait: int = 0,
     ) -> None:
-        """Answer with a failure, its diagnostics, and a log line that says why."""
+        """Answer with a failure, its diagnostics, and a log line that says why; `wait` is in seconds for a 503."""
         request = transaction.request
         headers = [diagnostics(failure, self._fqdn, **details)]
         if failure.status == 503:
-            headers.append(f"Retry-After: {BUSY_RETRY_AFTER}")
+            headers.append(f"Retry-After: {wait or BUSY_RETRY_AFTER}")
         self.meter.failures[failure.id] += 1
         self._log_failure(request, transaction.flow, failure.status, f"{failure.id} {failure.reason}", details, matched)
         self.answer(transaction, failure.status, now, tuple(headers))

@@ -1,5 +1,6 @@
 """The response context of a proxied request (RFC 3261 §16.6-16.10): its branches and what becomes of them."""
 
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from sipgw.core.best_response import Outcome, best, collect_challenges
@@ -12,6 +13,8 @@ from sipgw.core.failures import (
     STALE_ROUTE,
 )
 from sipgw.core.forwarding import Limits
+from sipgw.core.health import LONGEST_RETRY
+from sipgw.core.probing import retry_after
 from sipgw.core.recursion import follow
 from sipgw.core.route import Route
 from sipgw.events import UNTRUSTED, Flow, GiveWay, Hop
@@ -148,12 +151,14 @@ class ResponseContext:
     def _failed_with(self, branch: Branch, response: Response, now: float) -> None:
         status = response.status
         if status == 503:
+            branch.put_off(retry_after(response))
             self._proxy.note_busy(branch, response, now)
         if self._groups and not branch.rang_out and _moves_on(branch, status):
             self._retry(branch, now)
             return
         if status == 503 and branch.target.pool is not None:
-            outcome = Outcome(503, failure=POOL_BUSY, details=branch.account("503"))
+            wait = ceil(min(max(branch.retry_after, 0.0), LONGEST_RETRY))
+            outcome = Outcome(503, failure=POOL_BUSY, details=branch.account("503"), retry_after=wait)
         elif status == 430:  # RFC 5626 §11.5: between proxies only
             outcome = Outcome(480, failure=NOT_SIGNED_IN, details=branch.account("430"))
         elif status in (401, 407) and self.identity and not self._proxy.may_challenge(branch, now):
@@ -194,6 +199,7 @@ class ResponseContext:
         if self._proxy.dial_instead(transaction, branch, reason):
             self._retry(branch, now)
             return
+        branch.put_off(0.0)
         self._proxy.note_unreachable(branch, reason, "" if self._final else self._request.call_id, now)
         if self._groups and not self._cancelled and not branch.rang_out and branch.next_way(reason):
             self._retry(branch, now)
@@ -248,7 +254,8 @@ class ResponseContext:
             collect_challenges(outcome, self._outcomes)
             self._relay(outcome.response, now)
         elif outcome.failure is not None:
-            self._proxy.fail(self._server, outcome.failure, outcome.details, now, self.route.matched)
+            wait = outcome.retry_after
+            self._proxy.fail(self._server, outcome.failure, outcome.details, now, self.route.matched, wait)
         else:
             self._proxy.answer(self._server, outcome.status, now)
         self._finish(outcome.status, now)

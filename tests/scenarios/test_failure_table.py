@@ -180,16 +180,39 @@ def test_a_pool_certificate_that_is_not_trusted(make_world: MakeWorld) -> None:
     fails(alice, 504, 1010)
 
 
-def test_every_pool_server_answers_503(world: World) -> None:
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (["Retry-After: 40", "Retry-After: 5 (soon);duration=9"], "5"),
+        (["Retry-After: 5", "Retry-After: 40"], "5"),
+        (["Retry-After: 9999999", "Retry-After: 9999999"], "3600"),
+        (["Retry-After: 5", "X: y"], "30"),
+        (["X: y", "Retry-After: 5"], "30"),
+        (["Retry-After: 0", "Retry-After: 5"], "30"),
+        (["X: y", "X: y"], "30"),
+    ],
+)
+def test_every_pool_server_answers_503(world: World, said: list[str], told: str) -> None:
+    """The caller is told to come back when the first of them may take it, as far as all have said when (§21.5.4)."""
     alice, servers = world.phone("alice"), world.pool_servers()
     alice >> alice.request("INVITE", CONTACT_OBJECT)
     alice << 100
-    for server in servers:
-        server >> reply(server << "INVITE", 503, "Retry-After: 5")
+    for server, line in zip(servers, said, strict=True):
+        server >> reply(server << "INVITE", 503, line)
         server << "ACK"
     response = fails(alice, 503, 20000)
-    assert response.first("retry-after") == "30"
-    assert len(response.lines_of("retry-after")) == 1
+    assert response.lines_of("retry-after") == [told]
+
+
+def test_one_is_gone_and_the_other_answers_503(world: World) -> None:
+    """When the first will be back nobody knows."""
+    alice, (first, second) = world.phone("alice"), world.pool_servers()
+    first.state = REFUSING
+    alice >> alice.request("INVITE", CONTACT_OBJECT)
+    alice << 100
+    second >> reply(second << "INVITE", 503, "Retry-After: 5")
+    second << "ACK"
+    assert fails(alice, 503, 20000).first("retry-after") == "30"
 
 
 def test_an_overloaded_gateway(make_world: MakeWorld) -> None:
