@@ -12,8 +12,8 @@ _TELLING = frozenset({401, 407, 415, 420, 484})  # within 4xx: those after which
 class Outcome:
     """How one branch ended: with a `response` of its server, or a `failure` of our own finding.
 
-    `counts_as` is the status that it is compared by, where that is not the one that would be sent. `retry_after` is what
-    a 503 of ours says, where its servers have named a time (§20.33).
+    `counts_as` is the status that it is compared by, where that is not the one that would be sent. `retry_after` is
+    what a 503 of ours says, where its servers have named a time (§20.33).
     """
 
     status: int

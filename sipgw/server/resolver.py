@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import dns.asyncbackend
 import dns.asyncresolver
@@ -24,15 +24,16 @@ DNS_PORT = 53
 PER_TRY, IN_ALL = 1.5, 4.0  # seconds until the next name server is asked, and until nobody is any more
 MAX_AT_ONCE = 64  # queries; each has a socket of its own, for its random port
 UDP_PAYLOAD = 1232  # bytes of an answer that come through without fragments; a larger one is fetched by TCP
-LOOK_AGAIN = 5.0  # seconds between looks whether the hosts file has changed
-MAX_HOSTS = 4 << 20  # bytes of it
+LOOK_AGAIN = 5.0  # seconds between looks whether the hosts file and resolv.conf have changed
+MAX_HOSTS = 4 << 20  # bytes of the hosts file
+T = TypeVar("T")
 
 
 class Resolver:
     """A stub resolver without memory (the locator has one): hosts file first, then the name servers in their order.
 
-    `name_servers` are (address, port); none: those of resolv.conf, which is read here and now. Its search list does not
-    count: names in SIP are complete. `per_try` and `in_all` are seconds.
+    `name_servers` are (address, port); none: those of resolv.conf, which is read here and now, and again when it has
+    changed. Its search list does not count: names in SIP are complete. `per_try` and `in_all` are seconds.
     """
 
     def __init__(
@@ -44,20 +45,27 @@ class Resolver:
         hosts_file: Path = HOSTS_FILE,
         resolv_conf: Path = RESOLV_CONF,
     ) -> None:
-        self.name_servers = list(name_servers) or _configured(resolv_conf)
+        self._servers = None if name_servers else ServersFile(resolv_conf)
+        self.name_servers: list[tuple[str, int]] = []
         self._resolver = dns.asyncresolver.Resolver(configure=False)
-        self._resolver.nameservers = [dns.nameserver.Do53Nameserver(*address) for address in self.name_servers]
+        self._ask_of(list(name_servers) if self._servers is None else self._servers.content)
         self._resolver.timeout, self._resolver.lifetime = per_try, in_all
         self._resolver.use_edns(0, 0, UDP_PAYLOAD)
         self._backend = dns.asyncbackend.get_backend("asyncio")
         self._room = asyncio.Semaphore(MAX_AT_ONCE)
         self._hosts = HostsFile(hosts_file)
 
+    def _ask_of(self, name_servers: list[tuple[str, int]]) -> None:
+        self.name_servers = name_servers
+        self._resolver.nameservers = [dns.nameserver.Do53Nameserver(*address) for address in name_servers]
+
     async def ask(self, question: Question) -> Answer:
         """The answer; raises nothing, because requests wait for it."""
-        local = local_answer(question, await self._hosts.names())
+        local = local_answer(question, await self._hosts.now())
         if local is not None:
             return local
+        if self._servers is not None and (await self._servers.now()) != self.name_servers:
+            self._ask_of(self._servers.content)
         if not self.name_servers:
             return Answer(question, failure=SERVER_FAILURE, detail="no name server is configured")
         async with self._room:
@@ -83,43 +91,65 @@ class Resolver:
         return _answer(question, found)
 
 
-class HostsFile:
-    """The hosts file, read when it is made and then, off the event loop, when it has changed."""
+class _File(Generic[T]):
+    """A file of the system, read when this is made and then, off the event loop, when it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state: tuple[int, int] | None = None
-        self._names: Hosts = {}
+        self._state: tuple[int, int, int] | None = None
         self._look_at = 0.0
-        self._read()
+        self.content = self._nothing()
+        self._look()
 
-    async def names(self) -> Hosts:
+    async def now(self) -> T:
+        """What it says, as far as it has been looked at lately."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
             self._look_at = now + LOOK_AGAIN  # before anything is awaited: one look is enough
-            await asyncio.to_thread(self._read)
-        return self._names
+            await asyncio.to_thread(self._look)
+        return self.content
 
-    def _read(self) -> None:
+    def _look(self) -> None:
         try:
             status = self._path.stat()
-            state = (status.st_mtime_ns, status.st_size)
+            state = (status.st_mtime_ns, status.st_size, status.st_ino)
             if state != self._state:
-                with self._path.open(encoding="utf-8", errors="replace") as file:
-                    self._names = parse_hosts(file.read(MAX_HOSTS))
+                self.content = self._read()
                 self._state = state
         except OSError:
-            self._names, self._state = {}, None
+            self.content, self._state = self._nothing(), None
+
+    def _nothing(self) -> T:
+        raise NotImplementedError
+
+    def _read(self) -> T:
+        raise NotImplementedError
 
 
-def _configured(resolv_conf: Path) -> list[tuple[str, int]]:
-    """The name servers of resolv.conf; none when it cannot be read or used: names of the hosts file work on."""
-    reader = dns.resolver.Resolver(configure=False)
-    try:
-        reader.read_resolv_conf(str(resolv_conf))
-    except (dns.exception.DNSException, ValueError, OSError):
+class HostsFile(_File[Hosts]):
+    """The names in the hosts file."""
+
+    def _nothing(self) -> Hosts:
+        return {}
+
+    def _read(self) -> Hosts:
+        with self._path.open(encoding="utf-8", errors="replace") as file:
+            return parse_hosts(file.read(MAX_HOSTS))
+
+
+class ServersFile(_File[list[tuple[str, int]]]):
+    """The name servers in resolv.conf; none when it cannot be read or used: names of the hosts file work on."""
+
+    def _nothing(self) -> list[tuple[str, int]]:
         return []
-    return [(str(server), DNS_PORT) for server in reader.nameservers]
+
+    def _read(self) -> list[tuple[str, int]]:
+        reader = dns.resolver.Resolver(configure=False)
+        try:
+            reader.read_resolv_conf(str(self._path))
+        except (dns.exception.DNSException, ValueError):
+            return []
+        return [(str(server), DNS_PORT) for server in reader.nameservers]
 
 
 def _answer(question: Question, found: dns.resolver.Answer) -> Answer:

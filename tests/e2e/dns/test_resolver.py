@@ -214,6 +214,20 @@ async def test_name_servers_of_resolv_conf(tmp_path: Path) -> None:
     assert resolver.name_servers == [("127.0.0.1", 53), ("::1", 53)]
 
 
+async def test_resolv_conf_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that gets other name servers needs no restart of ours."""
+    monkeypatch.setattr(module, "LOOK_AGAIN", 0.0)
+    conf = tmp_path / "resolv.conf"
+    resolver = Resolver(resolv_conf=conf, hosts_file=tmp_path / "none", per_try=0.1, in_all=0.1)
+    assert "no name server" in (await resolver.ask(POOL)).detail
+    for address in ("127.0.0.1", "127.0.0.2"):
+        conf.write_text(f"nameserver {address}\n")
+        assert "no name server" not in (await resolver.ask(POOL)).detail
+        assert resolver.name_servers == [(address, 53)]
+    conf.unlink()
+    assert "no name server" in (await resolver.ask(POOL)).detail
+
+
 async def test_a_name_is_asked_for_as_it_is(start: Start) -> None:
     server = TinyServer(refusing(dns.rcode.NXDOMAIN))
     answer = await Resolver([await start(server)]).ask(Question("pcpool", "A"))
