@@ -111,6 +111,7 @@ class Engine(Stack):
         self.meter = Meter()
         self.gate: Gate | None = None
         self.sharing: Sharing | None = None
+        self._lost: dict[int, str] = {}
         self._own_listeners: list[Listener] = []
         self._build(settings, registry, listeners)
 
@@ -121,7 +122,7 @@ class Engine(Stack):
         self.router = Router(
             routing, listeners, registry, self.location, self._tokens, self.locator, servers, self._random
         )
-        self.router.flows = self.layer.flows
+        self.router.flows, self.router.lost = self.layer.flows, self._lost
         self.proxy = Proxy(self.layer, self.router, self._tokens, self.health, settings.fqdn, settings.first_response)
         self.proxy.verbose = settings.verbose
         self.proxy.recurse = settings.recurse
@@ -229,6 +230,7 @@ class Engine(Stack):
     def connection_lost(self, flow: Flow, hop: Hop | None, reason: str, now: float) -> list[Output]:
         """A connection is gone; `hop` is what it was opened for, if it was opened by us."""
         self.location.connection_lost(flow.cid)
+        self.router.connection_lost(flow)
         self.aliases.lost(flow.cid)
         if self.gate is not None:
             self.gate.connection_lost(flow)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sipgw.core.validation import Refused
 from sipgw.message.errors import MalformedMessage, MalformedUri
 from sipgw.message.message import Request
-from sipgw.message.uri import MAX_URI, equivalent, parse_uri
+from sipgw.message.uri import MAX_URI, SipUri, equivalent, parse_uri, sip_uri
 from sipgw.message.values import parse_name_addr, unquote
 
 MALFORMED_EXPIRES = 3600  # §10.2: what an interval that cannot be read counts as
@@ -88,3 +88,16 @@ def same_uri(a: str, b: str) -> bool:
         return equivalent(parse_uri(a), parse_uri(b))
     except MalformedMessage:
         return a == b
+
+
+def request_uri(contact: str) -> SipUri | None:
+    """A contact as a Request-URI: without what one may not have (§16.6 item 2); None for what is no sip URI."""
+    try:
+        uri = parse_uri(contact)
+    except MalformedMessage:
+        return None
+    if not uri.headers and "method" not in uri.params:
+        return uri
+    kept = [(key, value) for key, value in uri.params.items() if key != "method"]
+    params = "".join(f";{key}" if value is None else f";{key}={value}" for key, value in kept)
+    return parse_uri(sip_uri(uri.user, uri.host, uri.port, scheme=uri.scheme, params=params))

@@ -2,9 +2,9 @@
 
 from itertools import chain, groupby
 
-from sipgw.core.contact import qvalue
+from sipgw.core.contact import qvalue, request_uri
 from sipgw.core.route import Target
-from sipgw.core.routing import Router, request_uri
+from sipgw.core.routing import Router
 from sipgw.core.validation import Refused
 from sipgw.events import Flow
 from sipgw.message.errors import MalformedMessage

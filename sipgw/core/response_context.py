@@ -17,7 +17,7 @@ from sipgw.core.health import LONGEST_RETRY
 from sipgw.core.probing import retry_after
 from sipgw.core.recursion import follow
 from sipgw.core.route import Route
-from sipgw.events import UNTRUSTED, Flow, GiveWay, Hop
+from sipgw.events import UNTRUSTED, GiveWay, Hop
 from sipgw.message.message import Request, Response
 from sipgw.message.uri import SipUri, parse_uri
 from sipgw.transaction.client import ClientTransaction
@@ -215,14 +215,12 @@ class ResponseContext:
         if branch.target.pool is not None:
             failure = NOT_TRUSTED if UNTRUSTED in reason else SERVERS_DOWN
             return Outcome(failure.status, failure=failure, details=branch.account(reason))
-        # whoever is told 481 begins anew, at another server; after 504 such clients go on as if nothing had been
-        gone = isinstance(branch.hop, Flow) or branch.target.member_of is not None
         if reason == "timeout" and not branch.hurried:
             return Outcome(408)
         if not self.route.in_dialog:
             return Outcome(480, failure=NOT_SIGNED_IN, details=branch.account(reason), counts_as=503)
-        failure = STALE_ROUTE if gone else SERVERS_DOWN
-        return Outcome(failure.status, failure=failure, details=branch.account(reason))
+        # whoever is told 481 begins anew, at another server; after 504 such clients go on as if nothing had been
+        return Outcome(STALE_ROUTE.status, failure=STALE_ROUTE, details=branch.account(reason))
 
     def _retry(self, branch: Branch, now: float) -> None:
         if self._final or self._cancelled:

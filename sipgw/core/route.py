@@ -1,9 +1,9 @@
 """What is decided about a request: where it goes, or why it goes nowhere."""
 
-from sipgw.core.failures import NOT_SIGNED_IN, Failure
+from sipgw.core.failures import NO_ADDRESS, NO_SRV, NOT_SIGNED_IN, OVERLOADED, Failure
 from sipgw.core.location import Binding
 from sipgw.events import Flow, Hop
-from sipgw.locating import Destination
+from sipgw.locating import Destination, NotLocated
 from sipgw.registry import Pool
 
 
@@ -96,3 +96,12 @@ def add_target(targets: list[Target], flows: dict[str, Target], binding: Binding
         targets.append(target)
     else:
         first.others.append(target)
+
+
+_NOT_LOCATED = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
+
+
+def not_located(why: NotLocated, matched: str = "") -> Route:
+    """A decision for a name that leads to no server."""
+    failure = _NOT_LOCATED.get(why.diagnostics, NO_ADDRESS)
+    return Route(failure=failure, details={"detail": why.text}, matched=matched)

@@ -10,14 +10,12 @@ from random import Random
 from typing import Final
 
 from sipgw.auth.accounts import Accounts
+from sipgw.core.contact import request_uri, same_uri
 from sipgw.core.failures import (
     FOREIGN_DOMAIN,
-    NO_ADDRESS,
-    NO_SRV,
     NO_USER,
     NOT_ENABLED,
     NOT_SIGNED_IN,
-    OVERLOADED,
     SERVERS_DOWN,
     STALE_ROUTE,
 )
@@ -26,7 +24,7 @@ from sipgw.core.gruu import is_gruu, is_temporary
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.outbound import path_uri
 from sipgw.core.pool_servers import PoolServers
-from sipgw.core.route import Route, Target, add_target, only_secure, over_tls
+from sipgw.core.route import Route, Target, add_target, not_located, only_secure, over_tls
 from sipgw.core.trust import Network, is_trusted
 from sipgw.events import Flow, Hop, Listener
 from sipgw.locating import Destination, Locator, NotLocated, of_uri
@@ -37,6 +35,8 @@ from sipgw.message.uri import SipUri, parse_uri, sip_uri
 from sipgw.message.values import bracketed, host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
+OTHER_SIDE: Final = "the other side of the dialog"
+MAX_LOST: Final = 4096  # trusted peers' connections that are gone, the oldest of which is forgotten
 MAX_SIDES: Final = 4096  # addresses of peers that the way to is known; a full table is emptied
 
 
@@ -54,7 +54,8 @@ class RoutingSettings:
 class Router:
     """Decides; holds nothing but references to the tables it looks things up in.
 
-    `flows` maps the id of every live connection to its flow; `accounts` are the users, None where nobody knows them.
+    `flows` maps the id of every live connection to its flow, `lost` that of a trusted peer's which is gone to the
+    address that it came from; `accounts` are the users, None where nobody knows them.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Router:
         self.trusted_names = settings.trusted_names | {pool.fqdn for pool in registry.pools}
         self.accounts: Accounts | None = None
         self.flows: dict[int, Flow] = {}
+        self.lost: dict[int, str] = {}
         self._locator = locator
         self.servers = servers
         self._random = random
@@ -209,43 +211,95 @@ class Router:
         except ValueError:
             return Route(failure=STALE_ROUTE, details={"detail": "the flow token in Route is not ours for this dialog"})
         target = self._sides.get(side)
-        if target is None:
-            hop = self._hop_of(side, request, now)
-            if hop is None:
+        if target is None or (side.host not in request.uri and not side.pool):
+            target = self._party(side, request, now)
+            if target is None:
                 return Route(failure=STALE_ROUTE, details={"detail": "the connection is gone and its user is not back"})
-            target = self._other_side(side, hop)
+        if ";gr" in request.uri and not request.uri.endswith(";gruu"):
+            target = self._translated(target, request, now)
         return Route([[target]], in_dialog=True, token=token)
+
+    def _party(self, side: Side, request: Request, now: float) -> Target | None:
+        """How the other party is reached: by its connection; where its client is registered now, if it has lost that or
+        the target of the dialog has another address (§12.2); at its address. None for nowhere."""
+        live = self.flows.get(side.cid) if side.cid else None
+        if live is not None:
+            return Target([live], OTHER_SIDE)
+        moved = self._registered(side, request, now) if not side.pool else None
+        if moved is not None:
+            return moved
+        hop = self._dialled(side.cid, request, now) if side.cid else self._hop_of(side)
+        return self._other_side(side, hop) if hop is not None else None
+
+    def _registered(self, side: Side, request: Request, now: float) -> Target | None:
+        """A live registration that the Request-URI names, by GRUU, or by its Contact under the address in To."""
+        try:
+            uri = parse_uri(request.uri)
+            user = uri if is_gruu(uri) else parse_uri(parse_name_addr(request.first("to") or "").uri)
+        except MalformedMessage:
+            return None
+        if is_gruu(uri):
+            found = self._location.by_gruu(uri, now)
+        else:
+            found = [one for one in self._location.bindings(user.aor, now) if same_uri(one.contact, request.uri)]
+        if any(binding.source[1:] == (side.host, side.port) for binding in found):
+            return None  # it has not moved
+        targets = [self._binding_target(binding, now) for binding in found if not binding.path]
+        way = next((target for target in targets if isinstance(target, Target)), None)
+        return Target(way.hops, OTHER_SIDE) if way is not None else None
+
+    def _dialled(self, cid: int, request: Request, now: float) -> Flow | Hop | None:
+        """A trusted peer that has lost its connection, where the next Route or else the Request-URI names the address
+        that it had. By TLS there would have to be a name for it to prove."""
+        if cid not in self.lost:
+            return None
+        routes = request.values("route")
+        try:
+            uri = parse_uri(parse_name_addr(routes[0]).uri if routes else request.uri)
+        except MalformedMessage:
+            return None
+        if uri.host.strip("[]") != self.lost[cid] or "maddr" in uri.params:
+            return None
+        groups = self._to_uri(uri, now).groups
+        hop = groups[0][0].hops[0] if groups else None
+        return hop if hop is not None and hop.transport != "TLS" else None
+
+    def connection_lost(self, flow: Flow) -> None:
+        """Remember where a trusted peer was, for the dialogs that go on."""
+        if self.trusts(flow):
+            if len(self.lost) >= MAX_LOST:
+                del self.lost[next(iter(self.lost))]
+            self.lost[flow.cid] = flow.host
+
+    def _translated(self, target: Target, request: Request, now: float) -> Target:
+        """RFC 5627 §6.1: in place of a GRUU the Contact that it stands for, where that is whom the dialog is with."""
+        uri = parse_uri(request.uri)
+        found = self._location.by_gruu(uri, now) if is_gruu(uri) else []
+        contact = next((one.contact for one in found if one.source[1] == target.hops[0].host), "")
+        translation = request_uri(contact) if contact else None
+        if translation is None:
+            return target
+        return Target(target.hops, target.label, uri=translation.text, member_of=target.member_of)
 
     def _other_side(self, side: Side, hop: Flow | Hop) -> Target:
         """The target that a side is; that of an address is kept, as it is the same for all dialogs with it."""
-        member_of = self._pool_by_checksum(side.pool) if side.pool and isinstance(hop, Hop) else None
-        target = Target([hop], "the other side of the dialog", member_of=member_of)
+        member_of = self._pools.get(side.pool) if side.pool and isinstance(hop, Hop) else None
+        target = Target([hop], OTHER_SIDE, member_of=member_of)
         if not side.cid:
             if len(self._sides) >= MAX_SIDES:
                 self._sides.clear()
             self._sides[side] = target
         return target
 
-    def _hop_of(self, side: Side, request: Request, now: float) -> Flow | Hop | None:
-        if side.cid:
-            return self.flows.get(side.cid) or self._returned(request, now)
+    def _hop_of(self, side: Side) -> Flow | Hop | None:
         if side.datagram:
             return Flow("UDP", side.host, side.port, self.listener_for("UDP", ":" in side.host))
         if not side.transport:
             return None
-        pool = self._pool_by_checksum(side.pool)
+        pool = self._pools.get(side.pool)
         if side.transport == "TLS" and pool is None:
             return None  # there is no name left to hold the server to
         return Hop(side.transport, side.host, side.port, pool.fqdn if pool and side.transport == "TLS" else "")
-
-    def _returned(self, request: Request, now: float) -> Flow | None:
-        """A user whose connection broke and who signed in again: the GRUU in the Request-URI finds the new one."""
-        uri = parse_uri(request.uri)
-        found = self._location.by_gruu(uri, now) if is_gruu(uri) else []
-        return next((binding.flow for binding in found if binding.flow is not None), None)
-
-    def _pool_by_checksum(self, wanted: int) -> Pool | None:
-        return self._pools.get(wanted)
 
     def _preloaded_route(self, request: Request, flow: Flow, now: float) -> Route:
         """A Route that leads elsewhere, outside a dialog of ours: only a trusted peer may use us to get there."""
@@ -282,7 +336,7 @@ class Router:
         if isinstance(hops, Destination):
             return Route(unresolved=hops, matched=matched)
         if isinstance(hops, NotLocated):
-            return _not_located(hops, matched)
+            return not_located(hops, matched)
         if not hops:
             detail = f"every server of pool {pool.fqdn} is drained{self._by_whom(pool, now)}"
             return Route(failure=SERVERS_DOWN, details={"detail": detail}, matched=matched)
@@ -388,7 +442,7 @@ class Router:
         if found is None:
             return Route(unresolved=destination)
         if isinstance(found, NotLocated):
-            return _not_located(found)
+            return not_located(found)
         return Route(groups=[[Target([Hop(*address) for address in found.order(self._random)], str(uri))]])
 
     def trusts(self, flow: Flow) -> bool:
@@ -443,7 +497,7 @@ class Router:
             return False
         if side.host != flow.host or side.transport == "TLS":  # a TLS server shows a certificate
             return False
-        return bool(side.pool) and self._pool_by_checksum(side.pool) is not None
+        return bool(side.pool) and self._pools.get(side.pool) is not None
 
     def senders(self, request: Request) -> list[Flow]:
         """The ways to its sender that our tokens in a request inside a dialog have."""
@@ -456,27 +510,6 @@ class Router:
                 continue
             found.append(Flow(side.transport or "TCP", side.host, side.port, None, side.cid))
         return found
-
-
-_NOT_LOCATED: Final = {failure.id: failure for failure in (NO_SRV, NO_ADDRESS, OVERLOADED)}
-
-
-def _not_located(why: NotLocated, matched: str = "") -> Route:
-    failure = _NOT_LOCATED.get(why.diagnostics, NO_ADDRESS)
-    return Route(failure=failure, details={"detail": why.text}, matched=matched)
-
-
-def request_uri(contact: str) -> SipUri | None:
-    """A contact as a Request-URI: without what one may not have (§16.6 item 2); None for what is no sip URI."""
-    try:
-        uri = parse_uri(contact)
-    except MalformedMessage:
-        return None
-    if not uri.headers and "method" not in uri.params:
-        return uri
-    kept = [(key, value) for key, value in uri.params.items() if key != "method"]
-    params = "".join(f";{key}" if value is None else f";{key}={value}" for key, value in kept)
-    return parse_uri(sip_uri(uri.user, uri.host, uri.port, scheme=uri.scheme, params=params))
 
 
 def route_suffix(listener: Listener) -> str:

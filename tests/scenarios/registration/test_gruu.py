@@ -135,7 +135,7 @@ def test_a_dialog_addressed_by_gruu_survives_the_loss_of_its_connection(world: W
         registers(bob, flow(1, uri="sip:bob@h"), call_id="endpoint1")
         alice >> dialog.request("INFO")
         info = bob << "INFO"
-        assert info.uri == gruu
+        assert info.uri == "sip:bob@h"
         bob >> reply(info, 200)
         alice << 200
 
