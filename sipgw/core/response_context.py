@@ -18,8 +18,10 @@ from sipgw.core.probing import retry_after
 from sipgw.core.recursion import follow
 from sipgw.core.route import Route
 from sipgw.events import UNTRUSTED, GiveWay, Hop
+from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request, Response
 from sipgw.message.uri import SipUri, parse_uri
+from sipgw.message.values import parse_via
 from sipgw.transaction.client import ClientTransaction
 from sipgw.transaction.server import ServerTransaction
 
@@ -107,7 +109,7 @@ class ResponseContext:
                 self._heard(branch, now)
         if self._proxy.health.troubled and status != 503 and branch is not None and isinstance(branch.hop, Hop):
             self._proxy.health.succeeded(branch.hop, now, branch.told_by)
-        if _ends_here(response):
+        if self._is_astray(response):
             self._misdirected(branch, now)
         elif status < 300:
             self._success(transaction, response, now)
@@ -123,7 +125,7 @@ class ResponseContext:
         telling = response.status > 100
         if branch is not None and (telling or branch.timer_c is None):
             branch.restart(self._proxy.layer, now)  # item 2
-        if telling and not _ends_here(response):
+        if telling and not self._is_astray(response):
             self._relay(response, now)  # item 5: at once, 100 excepted
 
     def _heard(self, branch: Branch, now: float) -> None:
@@ -132,8 +134,17 @@ class ResponseContext:
         self._proxy.meter.responded(branch.target.pool.fqdn, branch.hop, now - branch.sent)
         branch.sent = 0.0
 
+    def _is_astray(self, response: Response) -> bool:
+        """Whether a response does not lead back to where its request came from. Nearly all have the Via below ours just
+        as it went out."""
+        if not self._final and response.shape.vias > 1:
+            at, request = response.index["via"], self._request
+            if response.lines[at + 1] == request.lines[request.index["via"]] and "," not in response.lines[at]:
+                return False
+        return is_astray(response, self._server)
+
     def _misdirected(self, branch: Branch | None, now: float) -> None:
-        """A final response with no Via but ours: the next hop has lost the way back, so it has not answered."""
+        """A final response that is astray: the next hop has lost the way back, so it has not answered."""
         self._proxy.counters["misdirected"] += 1
         if branch is not None:
             self._settle(Outcome(502), now)
@@ -302,7 +313,7 @@ class Afterwards:
         self._server = server
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if _ends_here(response):
+        if is_astray(response, self._server):
             self._proxy.counters["misdirected"] += 1
         else:
             relay(response, self._server, now)
@@ -330,6 +341,21 @@ def _moves_on(branch: Branch, status: int) -> bool:
     return branch.next_hop("503") if status == 503 else status in _FLOW_FAILED and branch.next_flow(str(status))
 
 
-def _ends_here(response: Response) -> bool:
-    """Whether our Via is the only one: then the response was meant for us, and we asked for nothing."""
-    return response.shape.vias == 1 and "," not in response.lines[response.index["via"]]
+def is_astray(response: Response, server: ServerTransaction) -> bool:
+    """Whether the Via below ours is not the one of the request (§16.7 item 3, §18.1.2). Without any the response was
+    meant for us, and we asked for nothing; with another its receiver would find no transaction for it."""
+    vias = response.values("via")
+    if len(vias) < 2:
+        return True
+    try:
+        below, key = parse_via(vias[1]), server.key
+        branch, place = key[:2] if len(key) == 3 else _of_older(key[-1])
+    except MalformedMessage:
+        return True
+    return below.branch.lower() != branch.lower() or below.place != place
+
+
+def _of_older(via: str) -> tuple[str, str]:
+    """Branch, if there is one, and sent-by of a Via without the magic cookie, which is in the key as a whole."""
+    read = parse_via(via)
+    return read.branch, read.place

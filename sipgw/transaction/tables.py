@@ -120,7 +120,10 @@ INVITE_SERVER: Final[Table] = {
         TRANSPORT_ERROR: (ACCEPTED, "nothing"),
         LINGER: (TERMINATED, "drop"),
     },
-    TERMINATED: _ENDED,
+    TERMINATED: {
+        SEND_2XX: (TERMINATED, "send"),  # §16.7 item 9: without state; a branch may repeat its 2xx after Timer L
+        LINGER: (TERMINATED, "nothing"),
+    },
 }
 
 SERVER: Final[Table] = {

@@ -120,7 +120,7 @@ INVITE_SERVER: Walk = {
         "transport error": ("Accepted",),
         "linger": ("Terminated",),
     },
-    "Terminated": {"linger": ("Terminated",)},
+    "Terminated": {"send 2xx": ("Terminated", "> 200"), "linger": ("Terminated",)},
 }
 SERVER: Walk = {
     "Trying": {

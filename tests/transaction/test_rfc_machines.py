@@ -143,7 +143,7 @@ INVITE_SERVER_UDP: list[Row] = [
     ("Accepted", "transport error", "", "responses_lost", (32.0,), "Accepted"),
     ("Terminated", "ACK", "", "ACK", (), "Terminated"),
     ("Terminated", "TU 1xx", "", "", (), "Terminated"),
-    ("Terminated", "TU 2xx", "", "", (), "Terminated"),
+    ("Terminated", "TU 2xx", "200", "", (), "Terminated"),  # §16.7 item 9: without state
     ("Terminated", "TU 300-699", "", "", (), "Terminated"),
     ("Terminated", "transport error", "", "", (), "Terminated"),
 ]
@@ -169,7 +169,7 @@ INVITE_SERVER_TCP: list[Row] = [
     ("Accepted", "Timer L 32", "", "", (), "Terminated"),
     ("Accepted", "transport error", "", "responses_lost", (32.0,), "Accepted"),
     ("Terminated", "ACK", "", "ACK", (), "Terminated"),
-    ("Terminated", "TU 2xx", "", "", (), "Terminated"),
+    ("Terminated", "TU 2xx", "200", "", (), "Terminated"),  # §16.7 item 9: without state
     ("Terminated", "TU 300-699", "", "", (), "Terminated"),
 ]
 SERVER_UDP: list[Row] = [

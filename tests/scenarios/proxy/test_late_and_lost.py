@@ -13,6 +13,7 @@ from tests.scenarios.proxy.ladder import (
     all_quiet,
     answers,
     calls,
+    cancelled,
     cancels,
     copies_until,
     desks,
@@ -111,6 +112,31 @@ def test_a_second_answer_from_behind_the_phone_goes_through(
     hangs_up(second, bob)
     hangs_up(first, bob)
     all_quiet([alice, bob])
+
+
+def test_a_second_answer_is_repeated_until_its_own_timer_m(world: World, transport: str, alice: Party) -> None:
+    """§16.7 item 9: the caller's transaction ends 64*T1 after the first 2xx (Timer L); a second phone that answered
+    later still repeats its own, and is passed on without that transaction: else the ACK to it is never sent."""
+    one, two = desks(world, transport, 1.0, 1.0)
+    calls(alice)
+    at_one, at_two = one << "INVITE", two << "INVITE"
+    rings(two, at_two)
+    alice << 180
+    accepts(one, at_one)
+    first = acknowledges(alice, hears(alice, 200, one), one)
+    two >> reply(cancelled(two, at_two), 200)
+    world.advance(20)
+    accepts(two, at_two)
+    hears(alice, 200, two)  # whose ACK is lost
+    world.advance(TIMER_B - 19)
+    accepts(two, at_two)
+    second = acknowledges(alice, hears(alice, 200, two), two)
+    assert world.engine.counters["unexpected"] == 0
+    hangs_up(second, two)
+    hangs_up(first, one)
+    world.advance(TIMER_B)
+    accepts(two, at_two)
+    all_quiet([alice, one, two])
 
 
 @pytest.mark.parametrize("status", [180, 200, 404, 486, 603])
