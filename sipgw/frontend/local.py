@@ -6,6 +6,7 @@ from sipgw.core import registrar
 from sipgw.core.validation import check_require
 from sipgw.events import Listener
 from sipgw.frontend import notifications
+from sipgw.frontend.notifier import PIGGYBACK, Notifier
 from sipgw.frontend.registration import Registration
 from sipgw.frontend.signin import EVENT_PACKAGES
 from sipgw.message.build import response_to
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 ALLOWED = "REGISTER, SUBSCRIBE, SERVICE, OPTIONS"
 OPEN = ("SUBSCRIBE", "SERVICE", "OPTIONS")
-EXTENSIONS = registrar.EXTENSIONS | {"adhoclist", "categorylist", "ms-benotify", "ms-piggyback-first-notify"}
+EXTENSIONS = registrar.EXTENSIONS | {"adhoclist", "categorylist", "ms-benotify", PIGGYBACK}
 CAPABILITIES = (  # §11.2
     f"Allow: {ALLOWED}",
     "Accept: application/sdp",
@@ -37,6 +38,7 @@ class FrontEnd:
         self._proxy = proxy
         self._registration = registration
         self._registry = registry
+        self._notifier = Notifier(proxy)
 
     def handle(self, transaction: ServerTransaction, now: float) -> None:
         """Answer a request that was routed to this server. Raises MalformedMessage or Refused."""
@@ -58,7 +60,8 @@ class FrontEnd:
             self._proxy.answer(transaction, 200, now, CAPABILITIES)
 
     def _subscribe(self, transaction: ServerTransaction, now: float) -> None:
-        """A subscription to oneself: the first notification rides on the 200 (ms-piggyback-first-notify).
+        """A subscription to oneself. The first notification rides on the 200 where the client takes it there
+        (ms-piggyback-first-notify), else a NOTIFY follows.
 
         pidgin-sipe starts group chat only when it has processed the provisioning document.
         """
@@ -69,15 +72,20 @@ class FrontEnd:
             return
         expires = _expires(request)
         body, content_type = self._document(request, package.lower())
+        contact = f"Contact: <{self._contact(transaction.flow.listener, transaction.flow.transport)}>"
+        routes = [f"Record-Route: {value}" for value in request.values("record-route")]  # RFC 3261 §12.1.1
+        headers = [*routes, contact, f"Expires: {expires}"]
+        if self._notifier.is_owed(request):
+            response = response_to(request, 200, to_tag=self._notifier.new_tag(), headers=headers)
+            transaction.respond(response, now)
+            state = f"active;expires={expires}" if expires else "terminated;reason=timeout"
+            notice = [contact, f"Event: {request.first('event')}", f"Subscription-State: {state}"]
+            notice += [f"Content-Type: {content_type}"] if body else []
+            self._notifier.notify(transaction, request, response, notice, body, now)
+            return
         state = f"active;expires={expires}" if expires else "terminated;expires=0"
-        headers = [
-            f"Contact: <{self._contact(transaction.flow.listener, transaction.flow.transport)}>",
-            f"Expires: {expires}",
-            f"Event: {package}",
-            f"subscription-state: {state}",
-            "ms-piggyback-cseq: 1",
-            "Supported: ms-benotify, ms-piggyback-first-notify",
-        ]
+        headers += [f"Event: {package}", f"subscription-state: {state}", "ms-piggyback-cseq: 1"]
+        headers += [f"Supported: ms-benotify, {PIGGYBACK}"]
         tag = self._proxy.layer.new_tag()
         response = response_to(request, 200, to_tag=tag, headers=headers, body=body.encode(), content_type=content_type)
         transaction.respond(response, now)

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sipgw.frontend import notifications
+from sipgw.frontend.notifier import MAX_UNANSWERED
 from sipgw.message import Response, parse_message
 from sipgw.registry import Endpoint, Pool, Registry, Server
 from tests.harness import (
@@ -12,6 +13,7 @@ from tests.harness import (
     POOL_SERVERS,
     SERVICE_URI,
     SIPE,
+    Dialog,
     MakeWorld,
     Party,
     World,
@@ -37,8 +39,11 @@ def properties(answer: Response) -> dict[str, str]:
 
 
 def subscribe(party: Party, event: str, *headers: str) -> Response:
-    party >> party.request("SUBSCRIBE", party.uri, f"Event: {event}", *headers)
+    """As a Lync client subscribes: the notification comes with the answer."""
+    supported = "Supported: ms-piggyback-first-notify"
+    party >> party.request("SUBSCRIBE", party.uri, f"Event: {event}", supported, *headers)
     answer: Response = party << 200
+    party.nothing()
     return answer
 
 
@@ -162,10 +167,96 @@ def test_a_subscription_is_ended_at_the_contact_of_its_answer(world: World, alic
     alice >> sipe("02")
     answer = alice << 200
     target = answer.values("contact")[0].strip("<>")
-    end = alice.request("SUBSCRIBE", target, "Event: vnd-microsoft-roaming-contacts", "Expires: 0", to=alice.uri)
-    alice >> end
+    local, remote = str(answer.first("from")), str(answer.first("to"))
+    dialog = Dialog(alice, answer.call_id, local, remote, target, [], cseq=1)
+    alice >> dialog.request("SUBSCRIBE", "Event: vnd-microsoft-roaming-contacts", "Expires: 0")
     ended = alice << 200
     assert ended.first("subscription-state") == "terminated;expires=0"
+    alice.nothing()
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP", "TLS"])
+@pytest.mark.parametrize(("asked", "state"), [("600", "active;expires=600"), ("0", "terminated;reason=timeout")])
+def test_a_plain_subscriber_is_sent_a_notify(world: World, transport: str, asked: str, state: str) -> None:
+    """RFC 6665 §4.2.2: after the 200, inside the dialog that it has opened, the way that the SUBSCRIBE came."""
+    alice = world.phone("alice", transport)
+    event = "Event: vnd-microsoft-provisioning-v2;id=7"
+    alice >> alice.request("SUBSCRIBE", alice.uri, event, f"Expires: {asked}", cseq=20)
+    answer = alice << 200
+    assert (answer.first("expires"), answer.body) == (asked, b"")
+    assert {"ms-piggyback-cseq", "event", "subscription-state"}.isdisjoint(answer.index)
+    notice = alice << "NOTIFY"
+    assert (notice.uri, notice.call_id, notice.cseq.number) == (alice.contact, answer.call_id, 20)
+    assert (notice.from_tag, notice.to_tag) == (answer.to_tag, "alice-tag")
+    assert (notice.first("event"), notice.first("subscription-state")) == ("vnd-microsoft-provisioning-v2;id=7", state)
+    assert (notice.first("content-type") or "").endswith("provisioning-v2+xml")
+    assert b"provisionGroupList" in notice.body
+    assert len(notice.values("via")) == 1
+    alice >> reply(notice, 200)
+
+
+def test_a_plain_subscription_is_refreshed_and_ended_with_a_notify_each(world: World) -> None:
+    alice = world.phone("alice")
+    alice >> alice.request("SUBSCRIBE", alice.uri, "Event: presence", "Expires: 600")
+    answer = alice << 200
+    alice >> reply(alice << "NOTIFY", 200)
+    target = answer.values("contact")[0].strip("<>")
+    dialog = Dialog(alice, answer.call_id, f"<{alice.uri}>;tag=alice-tag", str(answer.first("to")), target, [])
+    numbers = []
+    for expires, state in (("300", "active;expires=300"), ("0", "terminated;reason=timeout")):
+        alice >> dialog.request("SUBSCRIBE", "Event: presence", f"Expires: {expires}", f"Contact: <{alice.contact}>")
+        assert (alice << 200).to_tag == answer.to_tag
+        notice = alice << "NOTIFY"
+        assert (notice.first("subscription-state"), notice.from_tag) == (state, answer.to_tag)
+        assert "content-type" not in notice.index
+        numbers.append(notice.cseq.number)
+        alice >> reply(notice, 200)
+    assert numbers == sorted(numbers)
+
+
+def test_a_plain_subscriber_behind_a_proxy_is_notified_through_it(world: World) -> None:
+    edge = world.server("UDP", "203.0.113.80", 5060, name="alice")
+    route = "<sip:203.0.113.80;lr>"
+    edge >> edge.request("SUBSCRIBE", edge.uri, "Event: presence", f"Record-Route: {route}")
+    assert (edge << 200).values("record-route") == [route]
+    notice = edge << "NOTIFY"
+    assert (notice.values("route"), notice.uri) == ([route], edge.contact)
+    edge >> reply(notice, 200)
+
+
+def test_a_subscriber_that_is_silent_or_gone_leaves_nothing(world: World) -> None:
+    alice, bob = world.phone("alice", "UDP"), world.phone("bob", host="198.51.100.8")
+    for party in (alice, bob):
+        party >> party.request("SUBSCRIBE", party.uri, "Event: presence")
+        party << 200
+        party << "NOTIFY"
+    bob.break_connection()
+    world.advance(40)
+    assert len(alice.inbox) == 10  # Timer E
+    alice.inbox.clear()
+
+
+def test_a_subscriber_without_a_contact_that_can_be_read_has_its_answer_alone(world: World) -> None:
+    alice = world.phone("alice")
+    alice >> alice.request("SUBSCRIBE", alice.uri, "Event: presence", "Contact: <tel:+1>", contact=False)
+    alice << 200
+    alice.nothing()
+
+
+def test_notifications_under_way_are_bounded(world: World) -> None:
+    alice = world.phone("alice", "UDP")
+    for number in range(MAX_UNANSWERED + 1):
+        alice >> alice.request("SUBSCRIBE", alice.uri, "Event: presence", call_id=f"s{number}")
+        alice << 200
+        if number < MAX_UNANSWERED:
+            alice << "NOTIFY"
+    alice.nothing()
+    assert world.engine.counters["notifications_unsent"] == 1
+    world.advance(40)
+    alice.inbox.clear()
+    alice >> alice.request("SUBSCRIBE", alice.uri, "Event: presence")
+    alice << 200
+    alice >> reply(alice << "NOTIFY", 200)
 
 
 def test_subscriptions_to_others_are_forwarded(world: World) -> None:

@@ -140,7 +140,9 @@ def test_a_notifier_answers_with_the_interval_it_grants_and_its_contact(world: W
     assert ok.first("expires") == "600"
     assert len(ok.values("contact")) == 1
     assert ok.to_tag
-    assert (ok.first("subscription-state") or "").startswith("active")
+    notice = alice << "NOTIFY"
+    assert (notice.first("subscription-state") or "").startswith("active")
+    alice >> reply(notice, 200)
 
 
 def test_a_package_that_is_unknown_is_489_and_names_those_that_are(world: World) -> None:
