@@ -32,6 +32,27 @@ def test_an_extension_that_is_required_and_unknown_is_420(world: World, method: 
 
 
 @pytest.mark.parametrize("method", LOCAL)
+@pytest.mark.parametrize("to_tag", [False, True])
+def test_a_request_that_came_two_ways_is_taken_once(world: World, method: str, to_tag: bool) -> None:
+    """§8.2.2.2: without a To tag; a request inside a dialog is the dialog's matter, whatever its number is."""
+    alice = world.phone("alice", "UDP")
+    first, again = to_the_gateway(alice, method), to_the_gateway(alice, method)
+    for request in (first, again):
+        for name, line in (("call-id", "Call-ID: one"), ("to", f"To: <{alice.uri}>{';tag=x' if to_tag else ''}")):
+            request.lines[request.names.index(name)] = line
+    alice >> first
+    alice >> again
+    answers = [message.start.split()[1] for message in alice.inbox if isinstance(message, Response)]
+    assert answers[0] == "200"
+    if method == "REGISTER" and to_tag:
+        assert answers[1] != "482"  # its number is that of a change that was made
+    else:
+        assert answers[1] == ("200" if to_tag else "482")
+    world.advance(40)
+    alice.inbox.clear()
+
+
+@pytest.mark.parametrize("method", LOCAL)
 def test_fields_that_are_unknown_or_not_needed_are_passed_over(world: World, method: str) -> None:
     """§8.2.2: neither one that nobody has defined nor a broken one that does not matter."""
     alice = world.phone("alice")

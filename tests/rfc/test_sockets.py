@@ -10,6 +10,7 @@ import pytest
 
 from sipgw.events import Flow, Hop, Output, Send, SendKey
 from sipgw.message.errors import MalformedMessage
+from sipgw.server.connection import MAX_UNSENT
 from sipgw.server.ears import bind
 from sipgw.server.shell import Shell
 
@@ -240,3 +241,36 @@ async def test_what_closes_dials_nobody() -> None:
             elsewhere.accept()
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_peer_that_does_not_read_is_cut() -> None:
+    """What it leaves unread stays in our memory: at MAX_UNSENT beyond what the kernel holds its connection ends."""
+    async with running() as (probe, shell, ports):
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(peer, ("127.0.0.1", ports["TCP"]))
+            flow = await probe.next("connected")
+            message = HELLO.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 60_000 + b"\r\n\r\n")
+            sent = 0
+            while probe.open:  # the kernel takes some megabytes at most
+                assert sent < 64 << 20, "nothing is cut"
+                shell.perform([Send(message, flow, "key")])
+                shell.batch_done()
+                sent += len(message)
+                await asyncio.sleep(0)
+            assert sent > MAX_UNSENT
+            assert (await probe.next("lost")).cid == flow.cid
+
+
+async def test_a_peer_that_reads_slowly_is_not_cut() -> None:
+    async with running() as (probe, shell, ports):
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports["TCP"])
+        flow = await probe.next("connected")
+        message = HELLO.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 60_000 + b"\r\n\r\n")
+        for _ in range(2 * MAX_UNSENT // len(message)):
+            shell.perform([Send(message, flow, "key")])
+            shell.batch_done()
+            assert await read(reader, len(message)) == message
+        assert flow.cid in probe.open
+        await closed(writer)

@@ -11,6 +11,7 @@ from tests.harness import (
     FQDN,
     POOL_FQDN,
     SECRET,
+    MakeWorld,
     World,
     default_endpoint,
     default_pool,
@@ -82,6 +83,19 @@ def test_what_waits_for_a_name_is_sent_when_the_name_is_known() -> None:
     alice << 200
     world.resolver = "answers"
     world.finish()
+
+
+def test_a_server_that_takes_no_tcp_is_not_asked_again_because_of_a_change(make_world: MakeWorld) -> None:
+    """§18.1.1: that was found out by the dialling of a connection, which may take its time."""
+    udp = Server("UDP", "192.0.2.51", 5060)
+    world = make_world([default_pool(udp)])
+    alice, pool = world.phone("alice", "UDP"), world.server("UDP", udp.host, udp.port)
+    for _ in range(2):
+        alice >> alice.request("MESSAGE", CONTACT_OBJECT, body=b"x" * 1300)
+        pool >> reply(pool << "MESSAGE", 200)
+        alice << 200
+        assert world.engine.counters["unreachable"] == 1
+        reconfigure(world, udp)
 
 
 def test_a_registration_that_waits_for_the_store_is_answered(world: World) -> None:

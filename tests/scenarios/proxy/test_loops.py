@@ -1,10 +1,12 @@
 """Requests that come by again: loops, spirals, hops and breadth running out, merges (RFC 3261 §16.3, RFC 5393)."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from sipgw.message import Request, Response
 from sipgw.message.build import new_request
-from tests.harness import DOMAIN, Party, World, reply
+from tests.harness import DOMAIN, MakeWorld, Party, World, reply
 from tests.scenarios.proxy.ladder import (
     accepts,
     all_quiet,
@@ -103,6 +105,44 @@ def test_a_loop_that_grows_a_hop_longer_is_still_a_loop(world: World, transport:
     far << 482
     bob >> reply(at_bob, 482)
     alice << 482
+
+
+def relayed(world: World, transport: str, *routes: str) -> tuple[Party, Party, Party, Request]:
+    """A request of a trusted peer along a Route to another one: all three, and the request as the second has it."""
+    caller = world.phone("caller", transport, host="203.0.113.9")
+    one, two = (world.server(transport, f"203.0.113.{number}", 5060, name=f"p{number}") for number in (1, 2))
+    caller >> caller.request("MESSAGE", "sip:x@elsewhere.test", *routes)
+    return caller, one, two, one << "MESSAGE"
+
+
+def along(number: int, transport: str) -> str:
+    return f"Route: <sip:203.0.113.{number}:5060;transport={transport.lower()};lr>"
+
+
+def sent_along(request: Request, route: str) -> Request:
+    """The same request with another Route."""
+    kept = [(line, name) for line, name in zip(request.lines, request.names, strict=True) if name != "route"]
+    request.set_lines(request.uri, [*kept, (route, "route")])
+    return request
+
+
+def test_a_request_that_comes_back_with_another_route_is_no_loop(make_world: MakeWorld, transport: str) -> None:
+    """RFC 5393 §4.2: Route is part of what routing sees. Everything else is the same as before."""
+    world = make_world(trusted=(ip_network("203.0.113.0/24"),))
+    caller, one, two, at_one = relayed(world, transport, along(1, transport))
+    one >> sent_along(passes_on(one, at_one, at_one.uri), along(2, transport))
+    two >> reply(two << "MESSAGE", 200)
+    passes_back(one, one << 200)
+    caller << 200
+
+
+def test_a_request_that_comes_back_with_the_same_route_is_a_loop(make_world: MakeWorld, transport: str) -> None:
+    world = make_world(trusted=(ip_network("203.0.113.0/24"),))
+    caller, one, _, at_one = relayed(world, transport, along(1, transport))
+    one >> sent_along(passes_on(one, at_one, at_one.uri), along(1, transport))
+    one << 482
+    one >> reply(at_one, 482)
+    caller << 482
 
 
 # spirals

@@ -128,6 +128,14 @@ def test_a_first_hop_that_added_no_path(world: World) -> None:
     assert "no Path" in (answer.first("warning") or "")
 
 
+def test_a_first_hop_that_writes_its_via_on_the_line_of_the_client(world: World) -> None:
+    """§7.3.1: two values on one line are two hops as well."""
+    edge = world.server("UDP", EDGE, 5060, name="bob")
+    request = edge.request("REGISTER", f"sip:{DOMAIN}", flow(1, 1), OUTBOUND, to=BOB).encode()
+    edge >> request.replace(b"\r\nMax-Forwards", b", SIP/2.0/UDP 10.0.0.5;branch=z9hG4bKclient\r\nMax-Forwards", 1)
+    assert "no Path" in ((edge << 439).first("warning") or "")
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
