@@ -21,9 +21,9 @@ class Refusal(Exception):
 class Context(Session, Protocol):
     """A security context that waits for its client's token; a Session from then on."""
 
-    def accept(self, token: bytes) -> tuple[str, bytes]:
-        """The client's principal (`alice@CORP.CONTOSO.COM`) and the token that goes back, b"" for none. Raises
-        Refusal."""
+    def accept(self, token: bytes) -> tuple[str, bytes, float]:
+        """The client's principal (`alice@CORP.CONTOSO.COM`), the token that goes back, b"" for none, and the seconds
+        that the ticket is still good for. Raises Refusal."""
         ...
 
 
@@ -40,6 +40,12 @@ class KerberosMechanism:
     def begin(self) -> "KerberosHandshake":
         return KerberosHandshake(self)
 
+    def holds(self, name: str, account: Account) -> bool:
+        known = self.accounts.find(name)
+        if known is account:
+            return account.enabled
+        return known is not None and known.uri == account.uri and known.enabled and _is_given(name, known)
+
 
 class KerberosHandshake:
     """A ticket comes in one token: there is no second turn."""
@@ -53,13 +59,13 @@ class KerberosHandshake:
             return Failed("a Kerberos sign-in without a ticket", guessed=False)
         context = self._mechanism.context()
         try:
-            principal, reply = context.accept(token)
+            principal, reply, lasts = context.accept(token)
         except Refusal as refusal:
             return Failed(str(refusal), guessed=False, skewed=refusal.skewed)
         account = self._mechanism.accounts.find(principal)
         if account is None or not _is_given(principal, account):
             return Failed("no account has this principal among its names", principal, guessed=False)
-        return Proven(principal, account, context, reply)
+        return Proven(principal, account, context, reply, lasts)
 
 
 def _is_given(principal: str, account: Account) -> bool:

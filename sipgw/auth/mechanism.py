@@ -28,12 +28,14 @@ class Continue:
 
 @dataclass(frozen=True)
 class Proven:
-    """The peer is the user of this account, which may be disabled. `token` is for the peer, b"" for none."""
+    """The peer is the user of this account, which may be disabled. `token` is for the peer, b"" for none; `lasts` is
+    for how many seconds what it has proved itself with is good, None where that has no end."""
 
     name: str
     account: Account
     session: Session = field(repr=False)
     token: bytes = field(default=b"", repr=False)
+    lasts: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,4 +75,9 @@ class Mechanism(Protocol):
 
     def begin(self) -> Handshake:
         """A new handshake."""
+        ...
+
+    def holds(self, name: str, account: Account) -> bool:
+        """Whether what was once `Proven` would be today: the name is still of the account, which still has what it was
+        proved against, and may sign in."""
         ...

@@ -70,6 +70,14 @@ class NtlmMechanism:
         """A new handshake."""
         return NtlmHandshake(self)
 
+    def holds(self, name: str, account: Account) -> bool:
+        """Not with another password."""
+        known = self.accounts.find(name)
+        if known is account:
+            return account.enabled
+        same = known is not None and known.uri == account.uri and known.enabled
+        return same and known is not None and hmac.compare_digest(known.nt_hash, account.nt_hash)
+
 
 @dataclass(frozen=True)
 class _Response:

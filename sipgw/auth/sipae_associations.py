@@ -7,6 +7,7 @@ the one that has been idle longest of all.
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from sipgw.auth.accounts import Account
@@ -24,9 +25,9 @@ def flow_key(flow: Flow) -> FlowKey:
 
 @dataclass(slots=True, eq=False)
 class Association:
-    """`user` is the account's SIP URI; `proxy` says that the handshake was that of a 407; `token` is one that has still
-    to be sent; `signs_responses` that the client has signed one. Times are of the engine's clock; `used` is when the
-    client was heard of last."""
+    """`user` is the account's SIP URI, `name` what was proved; `proxy` says that the handshake was that of a 407;
+    `token` is one that has still to be sent; `signs_responses` that the client has signed one. Times are of the
+    engine's clock; `used` is when the client was heard of last, `expires` when what has proved it is good no longer."""
 
     opaque: str
     scheme: str
@@ -34,12 +35,14 @@ class Association:
     version: int
     proxy: bool
     account: Account
+    name: str
     epid: str
     flow: FlowKey
     session: Session = field(repr=False)
     created: float
     used: float
     token: bytes = field(default=b"", repr=False)
+    expires: float = inf
     snum: int = 0
     signs_responses: bool = False
     window: ReplayWindow = field(default_factory=ReplayWindow, repr=False)
@@ -51,8 +54,8 @@ class Association:
 
 @dataclass(frozen=True)
 class AssociationLimits:
-    """Seconds, and how many. After `lifetime` an association is due to be made anew; `grace` after that, or `idle`
-    after it was used last, it is gone."""
+    """Seconds, and how many. After `lifetime`, or when it expires before, an association is due to be made anew;
+    `grace` after that, or `idle` after it was used last, it is gone."""
 
     lifetime: float
     grace: float
@@ -109,11 +112,15 @@ class Associations:
 
     def is_due(self, association: Association, now: float) -> bool:
         """Whether the client should sign in anew."""
-        return now >= association.created + self._limits.lifetime
+        return now >= self._end(association)
 
     def of_flow(self, flow: Flow) -> Sequence[Association]:
         """Those of one flow, the newest last."""
         return self._by_flow.get(flow_key(flow), ())
+
+    def drop(self, association: Association) -> None:
+        """It proves nothing any more."""
+        self._drop(association)
 
     def drop_flow(self, flow: Flow) -> None:
         for association in self._by_flow.get(flow_key(flow), [])[:]:
@@ -121,7 +128,10 @@ class Associations:
 
     def _is_gone(self, association: Association, now: float) -> bool:
         limits = self._limits
-        return now >= association.used + limits.idle or now >= association.created + limits.lifetime + limits.grace
+        return now >= association.used + limits.idle or now >= self._end(association) + limits.grace
+
+    def _end(self, association: Association) -> float:
+        return min(association.created + self._limits.lifetime, association.expires)
 
     def _drop_gone(self, now: float) -> None:
         """Those idle too long, which are the first; the others are found out when they are looked for."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import mktime_tz, parsedate_tz
-from math import ceil
+from math import ceil, inf
 from random import Random
 
 from sipgw.auth.accounts import Account, key_of
@@ -136,7 +136,7 @@ class SipaeServer:
         if isinstance(outcome, Answer):
             return outcome
         association = self._associate(request, credentials, version, outcome, flow, now)
-        return self._accept(request, association, outcome.name, signature, flow, now, status)
+        return self._accept(request, association, signature, flow, now, status)
 
     def _handshake(self, credentials: Credentials, flow: Flow, now: float) -> Handshake | None:
         if credentials.opaque:
@@ -175,32 +175,34 @@ class SipaeServer:
             version,
             credentials.proxy,
             proven.account,
+            proven.name,
             epid_of(request.first("from") or ""),
             flow_key(flow),
             proven.session,
             now,
             now,
             proven.token,
+            inf if proven.lasts is None else now + proven.lasts,
         )
 
     def _accept(
         self,
         request: Request,
         association: Association,
-        name: str,
         signature: Signature | None,
         flow: Flow,
         now: float,
         status: int,
     ) -> Account | Answer:
-        """The end of a handshake, which from version 4 on is signed itself."""
-        if signature is not None and association.version >= 4:
-            if not _is_signed(request, association, signature):
+        """The end of a handshake, which from version 4 on is signed itself: but not by who has to see our last token
+        first."""
+        if association.version >= 4 and (signature is not None or not association.token):
+            if signature is None or not _is_signed(request, association, signature):
                 return self._refused(status, "bad_signature", "a bad signature in a handshake", association.user, True)
             association.window.take(signature.number)
         if not association.account.enabled:
             return Answer(403, (), "the account is disabled", association.user)
-        self._lockout.succeeded(key_of(name), association.user, flow.host)
+        self._lockout.succeeded(key_of(association.name), association.user, flow.host)
         self._associations.add(association, now)
         self._counters["sipae_signed_in"] += 1
         return association.account
@@ -230,11 +232,18 @@ class SipaeServer:
         return replace(answer, close=True) if lost else answer
 
     def _association(self, credentials: Credentials, flow: Flow, now: float) -> Association | None:
-        """The one that a message names, where it is that of this flow, scheme and spelling of the targetname."""
+        """The one that a message names, where it is that of this flow, scheme and spelling of the targetname. It lasts
+        for hours: it ends when the account that was proved has been disabled or removed meanwhile, or is another."""
         found = self._associations.find(credentials.opaque, now)
         if found is None or found.flow != flow_key(flow):
             return None
-        return found if (found.scheme, found.targetname) == (credentials.scheme, credentials.targetname) else None
+        if (found.scheme, found.targetname) != (credentials.scheme, credentials.targetname):
+            return None
+        if self._mechanisms[found.scheme].holds(found.name, found.account):
+            return found
+        self._associations.drop(found)
+        self._counters["sipae_ended"] += 1
+        return None
 
     def _refused(self, status: int, counted: str, reason: str, name: str = "", failed: bool = False) -> Answer:
         self._counters[f"sipae_{counted}"] += 1
@@ -243,7 +252,7 @@ class SipaeServer:
     def check_response(self, response: Response, flow: Flow, now: float) -> bool:
         """False for a response that is not to be listened to: with a bad signature, sent before, or without one from a
         client that signs its responses."""
-        associations = self._associations.of_flow(flow)
+        associations = tuple(self._associations.of_flow(flow))
         if not associations:
             return True
         refused = self._fault(response, associations, flow, now)

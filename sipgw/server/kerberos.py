@@ -35,20 +35,21 @@ class AcceptedContext:
         self._service = key.service
         self._context = gssapi.SecurityContext(creds=key.credentials, usage="accept")
 
-    def accept(self, token: bytes) -> tuple[str, bytes]:
+    def accept(self, token: bytes) -> tuple[str, bytes, float]:
         import gssapi
 
         try:  # around all of it: what is wrong may show only at the next use of the context
             reply, complete = self._context.step(token), self._context.complete
             target = str(self._context.target_name) if complete else ""
             principal = str(self._context.initiator_name) if complete else ""
+            lasts = float(self._context.lifetime) if complete else 0.0  # of the ticket, and what clocks may differ
         except gssapi.raw.misc.GSSError as error:
             raise Refusal(reason_of(error), error.min_code in (_NOT_YET_VALID, _SKEWED)) from None
         if not complete:
             raise Refusal("the ticket asks for another turn, which there is none of")
         if not _is_of(target, self._service):  # a keytab may have keys of other services too
             raise Refusal(f"the ticket is for {target}, not for {self._service}")
-        return principal, reply or b""
+        return principal, reply or b"", lasts
 
     def sign(self, data: bytes) -> bytes:
         return bytes(self._context.get_signature(data))

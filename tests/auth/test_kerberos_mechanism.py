@@ -1,6 +1,7 @@
 """Kerberos as the gate sees it: whoever reads tickets is the shell's affair, whose account it is ours."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -21,10 +22,10 @@ LISTENER = Listener("TCP", "127.0.0.1", 5060, "127.0.0.1:5060")
 class Reader:
     """Takes any token whose text is a principal for a ticket."""
 
-    def accept(self, token: bytes) -> tuple[str, bytes]:
+    def accept(self, token: bytes) -> tuple[str, bytes, float]:
         if token.startswith(b"!"):
             raise Refusal(token[1:].decode(), skewed=b"skew" in token)
-        return token.decode(), b"reply"
+        return token.decode(), b"reply", 3600.0
 
     def sign(self, data: bytes) -> bytes:
         return b"signed"
@@ -41,7 +42,25 @@ def mechanism() -> KerberosMechanism:
 def test_a_ticket_proves_who_has_the_principal_for_a_name(principal: str) -> None:
     proven = mechanism().begin().step(principal.encode(), 0.0)
     assert isinstance(proven, Proven)
-    assert (proven.account, proven.name, proven.token) == (ALICE, principal, b"reply")
+    assert (proven.account, proven.name, proven.token, proven.lasts) == (ALICE, principal, b"reply", 3600.0)
+
+
+CHANGED = {
+    "nothing": ([ALICE], True),
+    "a password": ([replace(ALICE, nt_hash=b"x" * 16)], True),
+    "disabled": ([replace(ALICE, enabled=False)], False),
+    "gone": ([], False),
+    "another's name": ([replace(ALICE, names=("alice",)), Account("sip:x@contoso.com", (ALICE.names[1],))], False),
+    "of a domain of that name": ([replace(ALICE, names=("alice", "sip:alice@corp.contoso.com"))], False),
+    "of two": ([ALICE, Account("sip:x@contoso.com", (ALICE.names[1],))], False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_what_was_proved_holds_as_long_as_it_would_be_today(change: str) -> None:
+    accounts, good = CHANGED[change]
+    there = KerberosMechanism(AccountTable(accounts), "sipgw.contoso.com", Reader)
+    assert there.holds("alice@CORP.CONTOSO.COM", ALICE) is good
 
 
 @pytest.mark.parametrize("principal", ["alice@EVIL.TEST", "bob@CORP.CONTOSO.COM", "alice/admin@CORP.CONTOSO.COM"])

@@ -33,13 +33,26 @@ class Table:
     ) -> Association:
         where = flow_key(over or flow())
         made = Association(
-            opaque, "NTLM", TARGETNAME, 4, False, account, epid or opaque, where, SESSION, created=now, used=now
+            opaque, "NTLM", TARGETNAME, 4, False, account, "x", epid or opaque, where, SESSION, created=now, used=now
         )
         self.kept.add(made, now)
         return made
 
     def known(self, *opaques: str, now: float) -> list[str]:
         return [opaque for opaque in opaques if self.kept.find(opaque, now)]
+
+
+def test_ended_by_what_proved_it() -> None:
+    """A ticket that is good for less than an association bounds it; one that is good for longer does not."""
+    table = Table()
+    short, long = table.add("short", 0.0), table.add("long", 0.0)
+    short.expires, long.expires = 100.0, 5000.0
+    for now, due in ((99.0, False), (100.0, True), (199.0, True)):
+        assert table.kept.is_due(short, now) is due and not table.kept.is_due(long, now)
+        assert table.known("short", "long", now=now) == ["short", "long"]
+    assert table.known("short", "long", now=200.0) == ["long"]
+    table.kept.use(long, 999.0)
+    assert table.kept.is_due(long, 1000.0)
 
 
 # numbers

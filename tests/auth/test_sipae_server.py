@@ -194,13 +194,20 @@ def test_the_last_step_cannot_be_signed_and_sent_again() -> None:
     assert refused(site.judge(last, peer.flow), 401, "a request that was sent before")
 
 
-def test_without_a_signature_the_last_step_is_taken_too() -> None:
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_the_last_step_needs_its_signature_from_version_4_on(version: int) -> None:
+    """Else whoever takes it off could alter the rest."""
     site = Site()
-    peer = Peer(site)
+    peer = Peer(site, version=version)
     asked = site.judge(peer.handshake(b""), peer.flow)
     assert isinstance(asked, Answer)
-    assert site.judge(peer.handshake(peer.answer(asked), signed=False), peer.flow) is ALICE
-    assert peer.send() is ALICE
+    came = site.judge(peer.handshake(peer.answer(asked), signed=False), peer.flow)
+    if version < 4:
+        assert came is ALICE and peer.send() is ALICE
+    else:
+        assert refused(came, 401, "a bad signature in a handshake", failed=True)
+        assert site.server.sizes() == {"associations": 0, "handshakes": 0}
+        assert not site.lockout.wait("alice", peer.flow.host, site.now)
 
 
 def test_signing_in_anew_takes_the_place_of_the_old() -> None:
@@ -373,6 +380,9 @@ class OneStep:
     def begin(self) -> "OneStep":
         return self
 
+    def holds(self, name: str, account: Account) -> bool:
+        return True
+
     def step(self, token: bytes, now: float) -> Claim | Continue | Failed | Proven:
         return self.outcome
 
@@ -405,6 +415,11 @@ def test_a_ticket_proves_at_once_and_is_answered_with_the_first_signature() -> N
     assert first.lines[-1].startswith("Authentication-Info: Kerberos ") and told["targetname"] == f"sip/{TARGETNAME}"
     assert told["gssapi-data"] == "bXV0dWFs" and "gssapi-data" not in read_params(second.lines[-1])
     assert bytes.fromhex(told["rspauth"]) == b"<Ker" and len(told["opaque"]) == 8
+
+
+def test_who_needs_our_token_first_signs_afterwards() -> None:
+    server, came, _ = one_step(Proven("alice@CORP", ALICE, Echo()))
+    assert refused(came, 401, "a bad signature in a handshake", failed=True) and not server.sizes()["associations"]
 
 
 def test_a_ticket_that_is_refused() -> None:

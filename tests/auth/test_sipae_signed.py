@@ -1,7 +1,10 @@
 """After a sign-in: how long it lasts, what an attacker cannot do to it, and what is signed both ways."""
 
+from dataclasses import replace
+
 import pytest
 
+from sipgw.auth.accounts import Account, AccountTable
 from sipgw.auth.answer import Answer
 from sipgw.auth.sipae_handshakes import HandshakeLimits
 from sipgw.auth.sipae_server import SipaeSettings
@@ -28,6 +31,43 @@ def test_at_its_end_the_next_register_is_challenged_and_the_rest_goes_on() -> No
     assert peer.sign_in() is ALICE and peer.send("REGISTER") is ALICE
     site.now += 1100.0
     assert refused(peer.send("INFO"), 407, "no such security association")
+
+
+CHANGED = {
+    "nothing": ([ALICE, BOB], True),
+    "names beside it": ([replace(ALICE, names=(*ALICE.names, "liz"))], True),
+    "the password": ([replace(ALICE, nt_hash=b"x" * 16)], False),
+    "disabled": ([replace(ALICE, enabled=False)], False),
+    "gone": ([BOB], False),
+    "the address is another's": ([Account(ALICE.uri, ("CORP\\other-alice",), ALICE.nt_hash)], False),
+    "another address": ([replace(ALICE, uri="sip:liz@contoso.com")], False),
+    "the name is another's": ([replace(ALICE, names=("liz",)), replace(BOB, names=("CORP\\alice",))], False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_ended_when_what_was_proved_is_no_longer_so(change: str) -> None:
+    """It is for who had the address then, by the password of then; who comes back signs in anew."""
+    site, (accounts, good) = Site(), CHANGED[change]
+    peer = signed_in(site)
+    site.ntlm.accounts = AccountTable(accounts)
+    came = peer.send()
+    if good:
+        assert came is not None and not isinstance(came, Answer)
+        return
+    assert refused(replace(came, close=False), 407, "no such security association") and came.close  # type: ignore[arg-type]
+    assert site.server.sizes()["associations"] == 0 and site.counters["sipae_ended"] == 1
+    site.ntlm.accounts = AccountTable([ALICE])
+    assert isinstance(peer.send(), Answer), "it does not begin again"
+    assert peer.sign_in() is ALICE
+
+
+def test_nor_are_its_responses_heard() -> None:
+    site = Site()
+    peer = signed_in(site)
+    assert site.server.check_response(peer.sign(peer.response()), peer.flow, site.now)
+    site.ntlm.accounts = AccountTable([])
+    assert not site.server.check_response(peer.sign(peer.response()), peer.flow, site.now)
 
 
 def test_gone_when_idle() -> None:

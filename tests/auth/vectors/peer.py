@@ -51,8 +51,8 @@ class Site:
 
     def make(self, settings: SipaeSettings) -> SipaeServer:
         settings = replace(settings, wall_offset=WALL - self.now)
-        ntlm = NtlmMechanism(self.accounts, TARGETNAME, self.random, settings.wall_offset, settings.clock_skew)
-        return SipaeServer([ntlm], settings, self.lockout, self.random, self.counters)
+        self.ntlm = NtlmMechanism(self.accounts, TARGETNAME, self.random, settings.wall_offset, settings.clock_skew)
+        return SipaeServer([self.ntlm], settings, self.lockout, self.random, self.counters)
 
     def judge(self, request: Request, flow: Flow) -> Came:
         return self.server.judge(request, flow, self.now)

@@ -119,6 +119,17 @@ def flipped(signature: bytes) -> Iterator[bytes]:
         yield signature[:index] + bytes([byte ^ 1]) + signature[index + 1 :]
 
 
+def test_what_a_ticket_proves_ends_with_it(tmp_path: Path, centre: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with what clocks may differ by."""
+    centre.ticket("alice", "-l", "1h")
+    enter(monkeypatch, alice(centre))
+    try:
+        lasts = proven(load_config(set_up(tmp_path, centre.keytab)), begin(SERVICE).step(b"", 0.0)).lasts
+    finally:
+        centre.ticket("alice")
+    assert lasts is not None and 3000 < lasts <= 3600 + 300
+
+
 def test_signatures_are_good_in_any_order(config: Config) -> None:
     """Which of them are new is for cnum to say: a message that was lost on its way must not end it all."""
     import gssapi
