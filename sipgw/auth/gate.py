@@ -87,12 +87,15 @@ class Gate:
         """Who has signed an ACK, which is never challenged. Where it is signed the signature has to be good. It may do
         without, True, where Digest is spoken and nobody signs on its way: what routes it is a token that we have made
         ourselves."""
-        found = self._sipae.judge(ack, flow, now) if self._sipae is not None else None
-        if isinstance(found, Account):
-            found = self._still_good(found)
+        found = self.signer_of(ack, flow, now)
         if isinstance(found, Account):
             return found
         return found is None and self._digest is not None and not self.signs_for(flow)
+
+    def signer_of(self, request: Request, flow: Flow, now: float) -> Account | Answer | None:
+        """Who has signed an ACK or a CANCEL, None where nobody seems to; an answer, not to be sent, for what is wrong."""
+        found = self._sipae.judge(request, flow, now) if self._sipae is not None else None
+        return self._still_good(found) if isinstance(found, Account) else found
 
     def hears(self, message: Request | Response, flow: Flow, now: float) -> bool:
         """False for a response with a signature that is not its sender's. A good one goes no further than here."""

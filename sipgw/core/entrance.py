@@ -120,11 +120,16 @@ class Entrance:
     def _is_from_server(self, request: Request, flow: Flow, now: float) -> bool:
         return self._router.is_server(flow, now) or self._router.is_of_dialog(request, flow)
 
-    def may_cancel(self, cancel: Flow, invite: Flow, now: float) -> bool:
-        """CANCEL cannot be challenged: it has to come the way of what it cancels (RFC 3261 §22.1, §26)."""
-        if self._router.is_server(cancel, now):
+    def may_cancel(self, cancel: ServerTransaction, invite: ServerTransaction, now: float) -> bool:
+        """CANCEL cannot be challenged: it has to come the way of what it cancels (RFC 3261 §22.1, §26). It may do
+        without a signature; one that it has is that of who sent the other."""
+        way, before = cancel.flow, invite.flow
+        if self._router.is_server(way, now):
             return True
-        return (cancel.cid, cancel.host) == (invite.cid, invite.host) and (cancel.cid > 0 or cancel.port == invite.port)
+        if (way.cid, way.host) != (before.cid, before.host) or (not way.cid and way.port != before.port):
+            return False
+        signer = self._gate.signer_of(cancel.request, way, now)
+        return signer is None or (isinstance(signer, Account) and signer.uri == invite.identity)
 
     def _turn_away(self, transaction: ServerTransaction, answer: Answer, now: float) -> None:
         """Once and without state (RFC 3261 §26.3.2.4): by datagrams with a forged source nobody is to be sent more than

@@ -322,7 +322,7 @@ class Proxy:
             self.answer(invite, 487, now)
 
     def _may_cancel(self, cancel: ServerTransaction, invite: ServerTransaction, now: float) -> bool:
-        return self.entrance is None or self.entrance.may_cancel(cancel.flow, invite.flow, now)
+        return self.entrance is None or self.entrance.may_cancel(cancel, invite, now)
 
     # names
 

@@ -50,13 +50,21 @@ class Signed(Watched):
 
 
 class Signer:
-    """A user who has signed in with NTLM."""
+    """A user who has signed in with NTLM; `over` is whose connection he shares, as behind a proxy."""
 
     def __init__(
-        self, world: World, name: str = "alice", host: str = "198.51.100.7", headers: tuple[str, ...] = (), **party: Any
+        self,
+        world: World,
+        name: str = "alice",
+        host: str = "198.51.100.7",
+        headers: tuple[str, ...] = (),
+        over: Party | None = None,
+        **party: Any,
     ) -> None:
         self.headers = headers  # of each REGISTER
         self.party: Party = world.phone(name, host=host, **party)
+        if over is not None:
+            self.party.flow, self.party.inbox = over.flow, over.inbox
         self.client = SipaeClient({"ntlm": lambda _: NtlmInitiator(name, PASSWORD, Random(2), WALL)}, Random(3))
         self.cseq = 0
         assert self.register().status == 200

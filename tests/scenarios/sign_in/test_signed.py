@@ -313,6 +313,52 @@ def test_an_unsigned_ack_from_elsewhere(transport: str, strict: bool) -> None:
     pool << "ACK"
 
 
+@pytest.mark.parametrize("how", TAMPERED)
+def test_a_cancel_may_be_unsigned_but_not_badly_signed(world: Signed, pool: Party, alice: Signer, how: str) -> None:
+    """It is never challenged ([MS-SIPAE] §3.3.5.2) and comes the way of its INVITE."""
+    invite = called(alice, pool)
+    pool >> reply(invite, 180)
+    alice.takes(180)
+    (sent,) = alice.party.sent.values()
+    cancel = TAMPERED[how](sealed(alice, alice.party.cancel(sent)))
+    alice.party >> cancel
+    if how == "none":
+        alice.takes(200)
+        pool << "CANCEL"
+    else:
+        alice.takes(481)
+    pool.nothing()
+
+
+def test_a_cancel_is_of_who_sent_the_invite(world: Signed, pool: Party, alice: Signer) -> None:
+    """Two users may come over one connection, as behind a proxy."""
+    pool >> reply(called(alice, pool), 180)
+    alice.takes(180)
+    bob = Signer(world, "bob", over=alice.party)
+    (sent,) = alice.party.sent.values()
+    bob.send(alice.party.cancel(sent))
+    alice.takes(481)
+    pool.nothing()
+    alice.send(alice.party.cancel(sent))
+    pool << "CANCEL"
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_an_ack_over_a_new_connection(digest: bool) -> None:
+    """Of one who has had to connect anew: the dialog's token has a connection that is no more."""
+    world = Signed(digest)
+    pool, alice = world.pool_servers()[0], Signer(world)
+    mine, _ = call(alice, pool)
+    alice.party.break_connection()
+    again = Signer(world, port=41_000)
+    again.party >> mine.request("ACK")
+    pool.nothing()
+    again.send(mine.request("ACK"))
+    pool << "ACK"
+    world.phone("alice", host="203.0.113.66") >> mine.request("ACK")
+    assert bool(pool.inbox) is digest, "without Digest nobody does without a signature (docs/security.md)"
+
+
 def test_an_ack_of_a_phone_that_does_not_sign_still_passes() -> None:
     world = Signed(digest=True)
     pool, bob = world.pool_servers()[0], Person(world.phone("bob", host="198.51.100.8"))
@@ -338,6 +384,25 @@ def test_an_ack_of_who_is_disabled(world: Signed, pool: Party, alice: Signer, no
     mine, _ = call(alice, pool)
     world.directory.now_has(*([account("alice", enabled=False)] if now == "disabled" else []))
     alice.send(mine.request("ACK"))
+    pool.nothing()
+
+
+NO_LONGER = {
+    "disabled": [account("alice", enabled=False)],
+    "gone": [account("bob")],
+    "another password": [account("alice", password="another")],
+    "another's address": [account("other-alice", uri=f"sip:alice@{DOMAIN}")],
+}
+
+
+@pytest.mark.parametrize("now", NO_LONGER)
+def test_a_sign_in_does_not_outlive_what_it_was_by(world: Signed, pool: Party, alice: Signer, now: str) -> None:
+    """She is left to connect anew, as the real client does by itself; and then has to sign in."""
+    world.directory.now_has(*NO_LONGER[now])
+    alice.asks("MESSAGE", CONTACT_OBJECT)
+    alice.party << 407
+    assert [closed.cid for closed in world.closed] == [alice.party.flow.cid if alice.party.flow else 0]
+    assert alice.ask(alice.party.register(cseq=90)).status == 401
     pool.nothing()
 
 
