@@ -267,6 +267,35 @@ def test_listening_beyond_loopback_has_to_be_meant(tmp_path: Path, address: str)
     assert config(tmp_path, gateway={"listen": [address]}, auth={"trust_network": True})
 
 
+@pytest.mark.parametrize(
+    ("peers", "all_of_them"),
+    [
+        (["0.0.0.0/0", "10.0.0.0/8"], "0.0.0.0/0"),
+        (["10.0.0.1", "::/0"], "::/0"),
+        (["128.0.0.0/1", "0.0.0.0/1"], "0.0.0.0/0"),
+        (["sip.contoso.com", "8000::/1", "::/2", "4000::/2"], "::/0"),
+    ],
+)
+def test_to_trust_everybody_has_to_be_meant(tmp_path: Path, peers: list[str], all_of_them: str) -> None:
+    gateway = {"listen": ["udp:0.0.0.0:5060"], "trusted_peers": peers}
+    found = [
+        problem for problem in problems(tmp_path, gateway=gateway, auth={"schemes": ["ntlm"]}) if "everybody" in problem
+    ]
+    risk = f"with {all_of_them} whoever reaches udp:0.0.0.0:5060 can act as any user, and relay anywhere"
+    advice = "name your servers' networks, or write trust_network = true in [auth] if that is meant"
+    assert found == [f"gateway.trusted_peers: is everybody, and {risk}; {advice}"]
+    addresses = [peer for peer in peers if peer != "sip.contoso.com"]
+    meant = {"listen": ["udp:0.0.0.0:5060"], "trusted_peers": addresses}
+    assert config(tmp_path, gateway=meant, auth={"trust_network": True})
+    assert config(tmp_path, gateway={"listen": ["udp:127.0.0.1:5060"], "trusted_peers": addresses})
+
+
+def test_half_of_the_world_is_what_one_may_trust(tmp_path: Path) -> None:
+    peers = {"listen": ["udp:0.0.0.0:5060"], "trusted_peers": ["0.0.0.0/1", "8000::/1"]}
+    assert config(tmp_path, gateway=peers, auth={"trust_network": True})
+    assert not [each for each in problems(tmp_path, gateway=peers) if "everybody" in each]
+
+
 @pytest.mark.parametrize("address", ["udp:127.0.0.9:5060", "tcp:[::1]:5060", "tcp:localhost:5060"])
 def test_loopback_needs_no_trust(tmp_path: Path, address: str) -> None:
     assert config(tmp_path, gateway={"listen": [address]}).gateway.listen[0].is_loopback

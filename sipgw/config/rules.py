@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from pathlib import Path
 
 from sipgw.config.problems import Location
@@ -95,11 +96,27 @@ def _keytab(tables: Tables) -> Findings:
 
 def _network_is_trusted(tables: Tables) -> Findings:
     """With no sign-in anybody who reaches a listener is whoever they say they are: that has to be meant."""
-    open_to = [str(address) for address in tables.gateway.listen if not address.is_loopback]
+    open_to = _beyond_loopback(tables)
     if open_to and not tables.auth.schemes and not tables.auth.trust_network:
         risk = f"with schemes = [] whoever reaches {', '.join(open_to)} can act as any user"
         advice = "listen on 127.0.0.1, or write true if that network is trusted"
         yield ("auth", "trust_network"), f"is false, and {risk}; {advice}"
+
+
+def _all_are_trusted(tables: Tables) -> Findings:
+    """Every address there is, in one network or in several: then everybody may relay and assert what they like."""
+    networks, open_to = tables.gateway.trusted_networks, _beyond_loopback(tables)
+    four = collapse_addresses([each for each in networks if isinstance(each, IPv4Network)])
+    six = collapse_addresses([each for each in networks if isinstance(each, IPv6Network)])
+    everything = [str(each) for each in (*four, *six) if each.prefixlen == 0]
+    if everything and open_to and not tables.auth.trust_network:
+        risk = f"with {everything[0]} whoever reaches {', '.join(open_to)} can act as any user, and relay anywhere"
+        advice = "name your servers' networks, or write trust_network = true in [auth] if that is meant"
+        yield ("gateway", "trusted_peers"), f"is everybody, and {risk}; {advice}"
+
+
+def _beyond_loopback(tables: Tables) -> list[str]:
+    return [str(address) for address in tables.gateway.listen if not address.is_loopback]
 
 
 def _directory(tables: Tables) -> Findings:
@@ -239,6 +256,7 @@ RULES: tuple[Callable[[Tables], Findings], ...] = (
     _keytab,
     _directory,
     _network_is_trusted,
+    _all_are_trusted,
     _pools_once,
     _addresses_once,
     _addresses_served,
