@@ -93,7 +93,7 @@ class Gate:
         return found is None and self._digest is not None and not self.signs_for(flow)
 
     def signer_of(self, request: Request, flow: Flow, now: float) -> Account | Answer | None:
-        """Who has signed an ACK or a CANCEL, None where nobody seems to; for what is wrong an answer, not to be sent."""
+        """Who has signed an ACK or a CANCEL, None where nobody seems to; an answer, not to be sent, for a fault."""
         found = self._sipae.judge(request, flow, now) if self._sipae is not None else None
         return self._still_good(found) if isinstance(found, Account) else found
 

@@ -108,7 +108,7 @@ def _all_are_trusted(tables: Tables) -> Findings:
     networks, open_to = tables.gateway.trusted_networks, _beyond_loopback(tables)
     four = collapse_addresses([each for each in networks if isinstance(each, IPv4Network)])
     six = collapse_addresses([each for each in networks if isinstance(each, IPv6Network)])
-    everything = [str(each) for each in (*four, *six) if each.prefixlen == 0]
+    everything = [each for each in (*map(str, four), *map(str, six)) if each.endswith("/0")]
     if everything and open_to and not tables.auth.trust_network:
         risk = f"with {everything[0]} whoever reaches {', '.join(open_to)} can act as any user, and relay anywhere"
         advice = "name your servers' networks, or write trust_network = true in [auth] if that is meant"

@@ -55,7 +55,8 @@ def test_ended_when_what_was_proved_is_no_longer_so(change: str) -> None:
     if good:
         assert came is not None and not isinstance(came, Answer)
         return
-    assert refused(replace(came, close=False), 407, "no such security association") and came.close  # type: ignore[arg-type]
+    assert isinstance(came, Answer) and came.close
+    assert refused(came, 407, "no such security association")
     assert site.server.sizes()["associations"] == 0 and site.counters["sipae_ended"] == 1
     site.ntlm.accounts = AccountTable([ALICE])
     assert isinstance(peer.send(), Answer), "it does not begin again"

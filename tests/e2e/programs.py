@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -69,9 +69,9 @@ class Program:
 
 
 @asynccontextmanager
-async def sipgw(*arguments: str | Path) -> AsyncIterator[Program]:
-    """`sipgw ARGUMENTS` in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+async def sipgw(*arguments: str | Path, by: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
+    """`sipgw ARGUMENTS` in a process of its own, with variables of its own."""
+    environment = {**os.environ, **(by or {}), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -1,6 +1,6 @@
 """A gateway that asks for sign-in, its users, and an emulated pool."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +54,15 @@ def write_users(folder: Path, text: str = USERS) -> Path:
 
 @asynccontextmanager
 async def site(
-    folder: Path, *schemes: str, transport: str = "tcp", auth: str = "", more: str = ""
+    folder: Path,
+    *schemes: str,
+    transport: str = "tcp",
+    auth: str = "",
+    more: str = "",
+    by: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Site]:
-    """`auth` are further lines of [auth], `more` further tables. A gateway that is started again is where it was."""
+    """`auth` are further lines of [auth], `more` further tables, `by` variables of the gateway's own. A gateway that is
+    started again is where it was."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(sipgw("pool", "--listen", "tcp:127.0.0.1:0", "--room", "Lobby"))
         server = f"tcp:127.0.0.1:{(await pool.ports())['tcp']}"
@@ -65,5 +71,5 @@ async def site(
         write_users(folder)
         listed = ", ".join(f'"{scheme}"' for scheme in schemes)
         config.write_text(f"{config.read_text()}[auth]\nschemes = [{listed}]\n{auth}\n{more}\n")
-        gateway = await stack.enter_async_context(sipgw("serve", "--config", config))
+        gateway = await stack.enter_async_context(sipgw("serve", "--config", config, by=by))
         yield Site(gateway, config, transport, (await gateway.ports())[transport], trusted)

@@ -56,6 +56,7 @@ class Bob:
 
     async def ask(self, method: str, uri: str, *lines: str, to: str = "") -> int:
         """The status of what it comes to, after a challenge."""
+        status = 0
         for _ in range(2):
             self._number += 1
             top = f"Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKbob{self._number}", "Max-Forwards: 70"
@@ -63,9 +64,10 @@ class Bob:
             self.write(new_request(method, uri, [*top, *who, *lines, *self._digest.credentials(method, uri)]))
             answer = await self.next()
             assert isinstance(answer, Response)
-            if answer.status not in (401, 407) or not self._digest.challenged(answer):
+            status = answer.status
+            if status not in (401, 407) or not self._digest.challenged(answer):
                 break
-        return answer.status
+        return status
 
 
 @asynccontextmanager

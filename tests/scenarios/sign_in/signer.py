@@ -13,7 +13,7 @@ from sipgw.auth.ntlm_mechanism import NtlmMechanism
 from sipgw.auth.password import ha1_of, nt_hash
 from sipgw.auth.sipae_client import SipaeClient
 from sipgw.auth.sipae_server import SipaeServer, SipaeSettings
-from sipgw.message import Message, Request, Response
+from sipgw.message import Request, Response
 from tests.harness import DOMAIN, FQDN, Party, World, reply
 from tests.scenarios.sign_in.people import PASSWORD, Directory
 from tests.security.watching import Watched
@@ -93,7 +93,7 @@ class Signer:
         assert isinstance(answer, Response)
         return answer
 
-    def send(self, message: Message) -> Message:
+    def send(self, message: Request | Response) -> Request | Response:
         """Signed; what was sent."""
         self.client.seal(message)
         self.party >> message
@@ -107,7 +107,7 @@ class Signer:
 
     def takes(self, expected: str | int) -> Any:
         """The next message, which has to be ours to hear: signed, and nothing beside the signature."""
-        message: Message = self.party << expected
+        message: Request | Response = self.party << expected
         assert [name for name in message.names if name in PLACES] == ["authentication-info"], message.lines
         assert not self.client.check(message, self.party.world.now)
         return message
