@@ -23,7 +23,9 @@ from sipgw.transaction.server import ServerTransaction
 if TYPE_CHECKING:
     from sipgw.core.proxy import Proxy
 
-_CLAIMS = frozenset({"p-asserted-identity", "p-preferred-identity"})
+_CLAIMS = frozenset(  # RFC 3325, RFC 5502, and what was in use before them
+    {"p-asserted-identity", "p-preferred-identity", "p-served-user", "remote-party-id"}
+)
 
 
 class Entrance:

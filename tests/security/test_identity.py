@@ -14,6 +14,7 @@ ALICE, BOSS = f"<sip:alice@{DOMAIN}>", f"<sip:boss@{DOMAIN}>"
 CLAIM = f"P-Asserted-Identity: {BOSS}"
 POOL_CONTACT = "sip:ocschat@192.0.2.51:5041;transport=tcp"
 CLAIMS = ("P-Asserted-Identity", "P-ASSERTED-IDENTITY", "p-asserted-identity ", "P-Preferred-Identity")
+OLDER_CLAIMS = ("Remote-Party-ID", "P-Served-User", "REMOTE-PARTY-ID ")
 
 # Each is refused: the next server might take it for somebody else than we did.
 NOT_ALICE = {
@@ -100,6 +101,23 @@ def test_no_claim_gets_by_in_a_request(claim: str, callee: str, method: str) -> 
     arrived = party << method
     told = arrived.lines_of("p-asserted-identity") + arrived.lines_of("p-preferred-identity")
     assert told == ([ALICE] if party is pool else [])
+
+
+@pytest.mark.parametrize("claim", OLDER_CLAIMS)
+def test_nor_any_older_claim(claim: str) -> None:
+    """What a server behind might still go by, whichever way it comes."""
+    pool, alice = site()
+    alice.ask("MESSAGE", CONTACT_OBJECT, f"{claim}: {BOSS};party=calling;screen=yes")
+    message = pool << "MESSAGE"
+    assert b"oss@" not in message.encode() and message.lines_of("p-asserted-identity") == [ALICE]
+    pool >> reply(message, 200, f"{claim}: {BOSS}")
+    assert b"oss@" in (alice.party << 200).encode(), "the pool is on our side"
+    alice.register()
+    pool >> pool.request("MESSAGE", alice.party.uri, f"{claim}: {BOSS}")
+    asked = alice.party << "MESSAGE"
+    assert b"oss@" in asked.encode()
+    alice.party >> reply(asked, 200, f"{claim}: {BOSS}")
+    assert b"oss@" not in (pool << 200).encode()
 
 
 def test_a_claim_in_the_fold_of_another_header_is_no_claim() -> None:
