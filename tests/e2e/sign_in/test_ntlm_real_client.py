@@ -1,7 +1,9 @@
 """pidgin-sipe, unmodified, signs in with NTLM: it verifies every message and breaks off over a bad signature, and the
 gateway verifies every one of its messages."""
 
+import re
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -32,11 +34,30 @@ async def chat(client: SipeClient, text: str) -> None:
     await room.hears(text, own=True)
 
 
-def signed(client: SipeClient) -> tuple[int, int]:
-    """Messages of the client and to it that carry a signature."""
-    messages = client.sip_messages()
-    sent = sum(message.sent and ' response="' in message.text for message in messages)
-    return sent, sum(not message.sent and 'rspauth="' in message.text for message in messages)
+def all_signed(client: SipeClient) -> int:
+    """How many messages the client has sent and got since it had signed in, each with its signature; but those of 100,
+    401 and what answers its first words on a connection."""
+    count, keys = 0, False
+    for message in client.sip_messages():
+        start, head = message.text.partition("\n")[0], message.text.partition("\n\n")[0]
+        register = re.search(r"(?m)^CSeq: *\d+ REGISTER", head) is not None
+        if message.sent and register and "uthorization: NTLM" not in head:
+            keys = False  # it begins anew
+        elif not message.sent and register and start.startswith("SIP/2.0 200"):
+            keys = True
+        if keys and start.split()[1] not in ("100", "401"):
+            assert (' response="' if message.sent else 'rspauth="') in head, message.text
+            count += 1
+    return count
+
+
+def refused_signatures(here: Site) -> list[str]:
+    """What the metrics say of signatures that were bad, missing, old, or could not be made."""
+    (url,) = {found[1] for line in here.gateway.log if (found := re.search(r"url=(http://\S+)", line))}
+    with urlopen(f"{url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    assert any('event="sipae_signed_in"' in line for line in lines)
+    return [line for line in lines if re.search(r'event="sipae_(bad|uns|repl|not)', line) and not line.endswith(" 0.0")]
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
@@ -57,8 +78,8 @@ async def test_two_clients_chat(tmp_path: Path, start_client: StartClient, trans
         await alice.connect()
         again = await alice.join(uri)
         await again.hears("good morning", sender=bob.uri, history=True)
-        sent, got = signed(alice)
-        assert sent > 20 and got > 20
+        assert all_signed(alice) > 40 and all_signed(bob) > 20
+        assert refused_signatures(here) == []
         assert not here.lines("sign-in failed")
 
 
