@@ -266,7 +266,8 @@ class SipaeServer:
             signature = credentials.signature() if credentials is not None else None
         except MalformedMessage:
             return "bad_signature"
-        association = self._association(credentials, flow, now) if credentials is not None else None
+        own = credentials if credentials is not None and credentials.ours else None
+        association = self._association(own, flow, now) if own is not None else None
         if association is None or signature is None:  # which proves as little as none does
             sender = _of_user(associations, response.first("to") or "")
             return "unsigned" if sender is not None and sender.signs_responses else ""
