@@ -263,16 +263,19 @@ class ClientAgent:
         leaving = [dialog for dialog in (self._lookup, self._channel) if dialog is not None]
         self._lookup = self._channel = None
 
-        def ended(dialog: Dialog) -> None:
-            self._agent.forget(dialog)
-            leaving.remove(dialog)
-            if not leaving:
-                self._notice("hung up")
+        def bye(dialog: Dialog) -> None:
+            def answered(response: Response | None, reason: str, at: float) -> None:
+                self._agent.forget(dialog)
+                leaving.remove(dialog)
+                if not leaving:
+                    self._notice("hung up")
 
-        for dialog in list(leaving):
-            self._agent.send(dialog, "BYE", now, lambda response, reason, at, one=dialog: ended(one), [])
+            self._agent.send(dialog, "BYE", now, answered, [])
+
         if not leaving:
             self._notice("hung up")
+        for dialog in list(leaving):
+            bye(dialog)
 
     def sign_out(self, now: float) -> None:
         """BYE, then REGISTER with Expires 0."""

@@ -1,4 +1,4 @@
-"""`sipgw user add|list|remove`: the entries of the file of users.
+"""`sipgw user add|list|remove|enable|disable`: the entries of the file of users.
 
 They act on the file that `auth.users` of `--config` names. A gateway that runs on it takes them over by itself.
 """
@@ -27,7 +27,9 @@ from sipgw.config.users import (
     users_rules,
 )
 from sipgw.config.users_text import editing, replace_file, with_entry, without_entry
+from sipgw.management.cmdlets.choose import backend_for
 from sipgw.management.parameters import ADDRESS, Parsed, config_option
+from sipgw.registry import AlreadyExists
 
 ACCOUNT_NAME = Parsed("name", parse_name_of_account, needed=True)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines. Never any secret.")
@@ -97,6 +99,45 @@ def remove(uri: str, as_json: bool, config_path: Path | None) -> None:
 
     _change(path, rules, change)
     _tell(removed[0], as_json, f"{uri} is removed")
+
+
+@user.command()
+@click.argument("uri", type=ADDRESS)
+@as_json_option
+@config_option
+def enable(uri: str, as_json: bool, config_path: Path | None) -> None:
+    """Let the user URI sign in again."""
+    _set_enabled(uri, True, as_json, load_config(config_path))
+
+
+@user.command()
+@click.argument("uri", type=ADDRESS)
+@as_json_option
+@config_option
+def disable(uri: str, as_json: bool, config_path: Path | None) -> None:
+    """Let the user URI no longer sign in; the entry stays, with what the password is checked against."""
+    _set_enabled(uri, False, as_json, load_config(config_path))
+
+
+def _set_enabled(uri: str, enabled: bool, as_json: bool, config: Config) -> None:
+    path, rules = _file(config)
+
+    def found() -> Account | None:
+        accounts = read_users(path.read_text("utf-8"), path, rules) if path.exists() else []
+        return next((one for one in accounts if one.uri == uri), None)
+
+    account = found()
+    if account is None:
+        raise ConfigError([f"{path}: there is no user {uri}; `sipgw user list` shows those that there are"])
+    if account.enabled != enabled:
+        backend = backend_for(config)
+        held = next((one for one in backend.registry().endpoints() if one.sip_address == uri), None)
+        if enabled and held is not None:
+            raise AlreadyExists(
+                f"{uri} is an endpoint, to {held.pool_fqdn}; `sipgw endpoint remove {uri}` removes that"
+            )
+        backend.enable_user(uri, enabled)
+    _tell(found() or account, as_json, f"{uri} {'may sign in' if enabled else 'may no longer sign in'}")
 
 
 def _file(config: Config) -> tuple[Path, UsersRules]:

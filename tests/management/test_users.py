@@ -55,6 +55,24 @@ def test_add_list_remove(add: Run, sipgw: Run, users: Path) -> None:
     assert len(load_users(users, RULES)) == 1
 
 
+def test_disabled_and_enabled(add: Run, sipgw: Run, users: Path) -> None:
+    add(ALICE)
+    before = users.read_text("utf-8")
+    for _ in range(2):
+        assert sipgw("user", "disable", ALICE) == (0, f"{ALICE} may no longer sign in\n", "")
+        assert not json.loads(sipgw("user", "list", "--json").out)[0]["enabled"]
+    assert json.loads(sipgw("user", "enable", ALICE, "--json").out)["enabled"]
+    assert users.read_text("utf-8").replace("enabled = true\n", "") == before.replace("enabled = true\n", "")
+    assert load_users(users, RULES).find("alice") is not None
+    for verb in ("enable", "disable"):
+        gone = sipgw("user", verb, BOB)
+        assert gone.status == 1 and f"there is no user {BOB}" in gone.err
+    sipgw("user", "disable", ALICE)
+    assert sipgw("endpoint", "new", "--sip-address", ALICE, "--pool-fqdn", "pc.contoso.com").status == 0
+    held = sipgw("user", "enable", ALICE)
+    assert held.status == 1 and "is an endpoint, to pc.contoso.com" in held.err
+
+
 def test_what_is_written_is_what_the_password_gives(add: Run, users: Path) -> None:
     add(ALICE, "--name", "J\xf6rg")
     account = load_users(users, RULES).find("j\xf6rg")

@@ -11,6 +11,7 @@ from sipgw.config import Config, ConfigError
 from sipgw.config.users import addresses, read_users, users_rules
 from sipgw.config.users_text import editing, replace_file
 from sipgw.registry import HeldByUser
+from sipgw.server.audit import audited, command_line_user
 from sipgw.server.directory_search import DirectoryError, read_directory, source_of
 
 _USER = re.compile(r"(?m)^[ \t]*\[\[[ \t]*user[ \t]*\]\][^\n]*(?:\n|\Z)")
@@ -26,13 +27,29 @@ def read_accounts(config: Config) -> list[Account]:
     return read_users(path.read_text("utf-8"), path, users_rules(config)) if path.exists() else []
 
 
-def check_no_user(config: Config, sip_address: str, warn: Callable[[str], None]) -> None:
+def set_enabled(config: Config, uri: str, enabled: bool) -> None:
+    """Let a user of the file sign in, or no longer; on record. Raises ConfigError or OSError."""
+    path = config.auth.users_file
+    if path is None:
+        raise ConfigError([f"auth.users is the directory {config.auth.users}, which is only read"])
+    what = "user.enable" if enabled else "user.disable"
+    with audited(config.store.path, command_line_user(), what, uri) as entry:
+        (enable if enabled else disable)(path.resolve(), config, uri)
+        entry.before, entry.after = {"enabled": not enabled}, {"enabled": enabled}
+
+
+def check_no_user(
+    config: Config,
+    sip_address: str,
+    warn: Callable[[str], None],
+    read: Callable[[Config], list[Account]] = read_accounts,
+) -> None:
     """An address-of-record is an endpoint or a user, never both. Raises HeldByUser.
 
     Users that cannot be read are warned of: a directory that is away is no reason to keep a cut-over waiting.
     """
     try:
-        accounts = read_accounts(config)
+        accounts = read(config)
     except (ConfigError, DirectoryError, OSError) as error:
         reason = str(error).partition("\n")[0]
         warn(f"not known whether {sip_address} belongs to a user: {reason}")

@@ -1,6 +1,7 @@
 """The cmdlets on a gateway that runs: endpoints by its API, so that they are in effect at once and it says who holds an
 address; states of pools by its store, which it follows."""
 
+from sipgw.auth.accounts import Account
 from sipgw.config import Config
 from sipgw.management.api_client import GatewayClient
 from sipgw.management.cmdlets.store_backend import StoreBackend
@@ -10,6 +11,8 @@ from sipgw.registry.pool_state import Change
 
 class ApiBackend:
     """See `Backend`."""
+
+    rehearses = False
 
     def __init__(self, config: Config, gateway: GatewayClient) -> None:
         self.config = config
@@ -32,3 +35,9 @@ class ApiBackend:
 
     def change_pool(self, fqdn: str, change: Change) -> tuple[PoolState, PoolState]:
         return self._store.change_pool(fqdn, change)
+
+    def accounts(self) -> list[Account]:
+        return self._store.accounts()
+
+    def enable_user(self, uri: str, enabled: bool) -> None:
+        self._store.enable_user(uri, enabled)

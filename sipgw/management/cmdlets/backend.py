@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from sipgw.auth.accounts import Account
 from sipgw.config import Config
 from sipgw.registry import Endpoint, PoolState, Registry
 from sipgw.registry.pool_state import Change
@@ -12,6 +13,11 @@ class Backend(Protocol):
 
     @property
     def config(self) -> Config: ...
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether what is changed is changed in a working copy only."""
+        ...
 
     def registry(self) -> Registry:
         """Endpoints and pools as they are now."""
@@ -25,4 +31,12 @@ class Backend(Protocol):
 
     def change_pool(self, fqdn: str, change: Change) -> tuple[PoolState, PoolState]:
         """Returns what was set for the pool before, and what is set now."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """The users of the file or the directory. Raises ConfigError, DirectoryError or OSError."""
+        ...
+
+    def enable_user(self, uri: str, enabled: bool) -> None:
+        """Whether a user of the file may sign in. Raises ConfigError or OSError."""
         ...

@@ -6,16 +6,20 @@ from typing import Any
 from sipgw.management.cmdlets.cmdlet import Cmdlet, Parameter
 from sipgw.management.cmdlets.errors import CmdletError, Place, closest
 from sipgw.management.cmdlets.items import Item, as_text
-from sipgw.management.cmdlets.syntax import Argument, Command, Named, Script, Value
+from sipgw.management.cmdlets.syntax import Argument, Command, Element, Named, Script, Splat, Value
+from sipgw.management.cmdlets.values import is_deferred
 
 
 def bind(cmdlet: Cmdlet, command: Command) -> dict[str, Any]:
-    """The values by parameter's name. Raises CmdletError; what is required may come through the pipeline yet."""
+    """The values by parameter's name. Raises CmdletError; what is required may come through the pipeline yet.
+    Beforehand, what is not known before the line is carried out stands as it is written."""
     values: dict[str, Any] = {}
     loose: list[Argument] = []
     elements = list(command.elements)
     while elements:
         element = elements.pop(0)
+        if isinstance(element, Splat):
+            continue
         if isinstance(element, Argument):
             loose.append(element)
             continue
@@ -28,12 +32,12 @@ def bind(cmdlet: Cmdlet, command: Command) -> dict[str, Any]:
     return values
 
 
-def _argument(cmdlet: Cmdlet, parameter: Parameter, named: Named, rest: list[Argument | Named]) -> Argument:
+def _argument(cmdlet: Cmdlet, parameter: Parameter, named: Named, rest: list[Element]) -> Argument:
     if named.joined is not None:
         return named.joined
     if parameter.is_switch:
         return Argument(True, named.place)
-    if not rest or isinstance(rest[0], Named):
+    if not rest or not isinstance(rest[0], Argument):
         raise _error(cmdlet, f"after -{parameter.name} there has to be a value", "MissingArgument", named.place)
     argument = rest.pop(0)
     assert isinstance(argument, Argument)
@@ -77,8 +81,13 @@ def _bind_positions(cmdlet: Cmdlet, loose: Sequence[Argument], values: dict[str,
 
 def converted(cmdlet: Cmdlet, parameter: Parameter, value: Value, place: Place) -> Any:
     """What a parameter makes of a value. Raises CmdletError."""
+    if is_deferred(value):
+        return value
     try:
         return parameter.kind(value)
+    except CmdletError as error:
+        error.place, error.cmdlet = error.place or place, cmdlet.name
+        raise
     except ValueError as error:
         shown = as_text(value) if not isinstance(value, Script | dict) else "what is given"
         text = f'-{parameter.name} cannot be "{shown}"; write {error}'
@@ -101,9 +110,10 @@ def with_piped(cmdlet: Cmdlet, values: dict[str, Any], item: Item, place: Place)
     raise _error(cmdlet, text, "InputObjectNotBound", place)
 
 
-def check_required(cmdlet: Cmdlet, values: dict[str, Any], place: Place) -> None:
-    """Raises CmdletError naming what is missing."""
-    missing = [f"-{one.name}" for one in cmdlet.parameters if one.required and one.name not in values]
+def check_required(cmdlet: Cmdlet, values: dict[str, Any], place: Place, piped: bool = False) -> None:
+    """Raises CmdletError naming what is missing, and with `piped` does not come through the pipeline either."""
+    wanted = [one for one in cmdlet.parameters if one.required and not (piped and one.piped)]
+    missing = [f"-{one.name}" for one in wanted if one.name not in values]
     if missing:
         verb = "has" if len(missing) == 1 else "have"
         raise _error(cmdlet, f"{' and '.join(missing)} {verb} to be given", "MissingMandatoryParameter", place)

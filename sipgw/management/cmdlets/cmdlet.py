@@ -9,6 +9,7 @@ from sipgw.management.cmdlets.backend import Backend
 from sipgw.management.cmdlets.errors import CmdletError
 from sipgw.management.cmdlets.items import Item
 from sipgw.management.cmdlets.kinds import Kind
+from sipgw.management.cmdlets.syntax import Script
 
 SWITCH = kinds.truth
 ACTIONS = kinds.one_of("Continue", "Ignore", "SilentlyContinue", "Stop", "Inquire", "Suspend")
@@ -51,15 +52,16 @@ class Host(Protocol):
 @dataclass
 class Call:
     """A cmdlet with the values of its parameters. `input` is what comes through the pipeline, for those that take all
-    of it at once. `failed` is set by one whose objects tell of a failure."""
+    of it at once. `failed` is set by one whose objects tell of a failure. `block` carries a script block out for an
+    object."""
 
     cmdlet: "Cmdlet"
     values: Mapping[str, Any]
     backend: Backend
     host: Host
-    what_if: bool = False
     input: list[Item] = field(default_factory=list)
     failed: bool = False
+    block: Callable[[Script, Item], list[Item]] = lambda script, item: []
 
     def get(self, name: str, default: Any = None) -> Any:
         return self.values.get(name, default)
@@ -71,11 +73,12 @@ class Call:
         return CmdletError(message, kind, cmdlet=self.cmdlet.name)
 
     def should(self, target: str) -> bool:
-        """Whether to go ahead: not with -WhatIf, nor against an answer to -Confirm."""
+        """Whether to go ahead: not with -WhatIf, nor against an answer to -Confirm; but in a rehearsal, whose changes
+        go into a working copy."""
         what = f'Performing the operation "{self.cmdlet.name}" on target "{target}".'
-        if self.get("WhatIf", self.what_if):
+        if self.get("WhatIf", False) or self.backend.rehearses:
             self.host.say(f"What if: {what}")
-            return False
+            return not self.get("WhatIf", False)
         return not self.get("Confirm", False) or self.host.confirm(what)
 
     def details(self, text: str) -> None:
@@ -109,7 +112,7 @@ class Cmdlet:
         return self.parameters + (RISK if self.changes else ()) + COMMON
 
 
-_UNUSED = "there are no variables here"
+_UNUSED = "variables are set with $name = …"
 RISK = (
     Parameter("WhatIf", SWITCH, ("wi",)),
     Parameter("Confirm", SWITCH, ("cf",)),

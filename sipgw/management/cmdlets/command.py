@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ _ANSWERS = "[Y] Yes  [A] Yes to All  [N] No  [L] No to All  (default is Y)"
 class Terminal:
     """Writes beside the output, and asks; without a terminal to ask at, says how to do without."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, credentials: Mapping[str, str] | None = None) -> None:
+        """`credentials` are passwords by the accounts' names, in lower case."""
         self._as_json = as_json
+        self._credentials = credentials or {}
         self._always: bool | None = None
 
     def say(self, line: str) -> None:
@@ -45,11 +48,14 @@ class Terminal:
         return answer in ("Y", "A")
 
     def password(self, name: str, variable: str) -> str:
+        if name.lower() in self._credentials:
+            return self._credentials[name.lower()]
         if variable in os.environ:
             return os.environ[variable]
         if not sys.stdin.isatty():
             text = (
-                f"there is no terminal to ask for the password of {name} at; put it into the environment as {variable}"
+                f"there is no terminal to ask for the password of {name} at; "
+                f"put it into a file of --credentials, or into the environment as {variable}"
             )
             raise CmdletError(text, "NotInteractive")
         return str(click.prompt(f"Password of {name}", hide_input=True, err=True))
@@ -66,6 +72,11 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.option("--error-action", type=ACTION, default="Stop", help="Where a line has no -ErrorAction; default: Stop.")
 @click.option("--json", "json_wanted", is_flag=True, help="Write one JSON array of all objects, for machines.")
 @click.option("--list", "list_wanted", is_flag=True, help="Show the cmdlets and their parameters.")
+@click.option(
+    "--credentials",
+    type=EXISTING_FILE,
+    help="A file with an account in each line: its name, a blank, its password. Nobody is asked for these.",
+)
 @config_option
 def cmdlet(line: str | None, script: Path | None, config_path: Path | None, **options: Any) -> int:
     """Carry out LINE, an administrator's line of PowerShell with one of the Persistent Chat cmdlets in it.
@@ -82,12 +93,28 @@ def cmdlet(line: str | None, script: Path | None, config_path: Path | None, **op
     found: list[Item] = []
     as_one = options["json_wanted"]
     show = found.extend if as_one else _show
+    host = Terminal(as_one, _credentials(options["credentials"]))
     backend = backend_for(load_config(config_path))
-    run = Run(backend, Terminal(as_one), show, _complain, options["what_if"], str(options["error_action"]))
+    run = Run(backend, host, show, _complain, options["what_if"], str(options["error_action"]))
     good = run.script(text)
     if as_one:
         click.echo(as_json(found))
     return 0 if good else 1
+
+
+def _credentials(path: Path | None) -> dict[str, str]:
+    """Passwords by the names of accounts. Raises click.UsageError, without anything of the file in it."""
+    found: dict[str, str] = {}
+    try:
+        lines = path.read_text("utf-8-sig").splitlines() if path is not None else []
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} is not UTF-8; save it as that") from None
+    for number, line in enumerate(lines, 1):
+        name, _, password = line.strip().partition(" ")
+        if line.strip() and not password.strip():
+            raise click.UsageError(f"{path}, line {number}: write an account's name, a blank, and its password")
+        found[name.lower()] = password.strip()
+    return found
 
 
 def _text(line: str | None, script: Path | None) -> str:

@@ -8,14 +8,18 @@ from sipgw.management.cmdlets.items import Item
 from sipgw.management.cmdlets.ldap_filter import ldap_condition
 
 NO_DIRECTORY = "sipgw asks the store or the directory of its configuration, as itself"
-SEARCH = (
-    Parameter("Filter", kinds.filter_text),
-    Parameter("LdapFilter", kinds.some_text),
-    Parameter("OU", kinds.some_text),
-    Parameter("ResultSize", kinds.result_size),
-    Parameter("DomainController", kinds.fqdn, ("DC",), unused=NO_DIRECTORY),
-    Parameter("Credential", kinds.anything, unused=NO_DIRECTORY),
-)
+
+
+def search(*names: str) -> tuple[Parameter, ...]:
+    """The parameters; `names` are the properties that a filter may ask for."""
+    return (
+        Parameter("Filter", kinds.checked(kinds.filter_text, "-Filter", lambda written: condition(written, names))),
+        Parameter("LdapFilter", kinds.checked(kinds.some_text, "-LdapFilter", ldap_condition)),
+        Parameter("OU", kinds.some_text),
+        Parameter("ResultSize", kinds.result_size),
+        Parameter("DomainController", kinds.fqdn, ("DC",), unused=NO_DIRECTORY),
+        Parameter("Credential", kinds.anything, unused=NO_DIRECTORY),
+    )
 
 
 def searched(call: Call, items: list[Item], names: list[str]) -> list[Item]:

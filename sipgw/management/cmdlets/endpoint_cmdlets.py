@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 from sipgw.management.cmdlets import kinds
 from sipgw.management.cmdlets.accounts import check_no_user
 from sipgw.management.cmdlets.cmdlet import SWITCH, Call, Cmdlet, Parameter
-from sipgw.management.cmdlets.directory_parameters import SEARCH, normal_dn, searched
+from sipgw.management.cmdlets.directory_parameters import normal_dn, search, searched
 from sipgw.management.cmdlets.errors import closest
 from sipgw.management.cmdlets.items import Item
 from sipgw.registry import Endpoint, Registry, UnknownPool, check_display_name, parse_address
@@ -47,7 +47,7 @@ def _new(call: Call) -> Iterable[Item]:
     address = f"sip:{parse_address(call.get('SipAddress'))}"
     made = Endpoint(address, call.get("PersistentChatPoolFqdn"), check_display_name(call.get("DisplayName", "")))
     call.backend.registry().add(made)  # of a copy: says what is wrong before anybody is asked
-    check_no_user(call.backend.config, address, call.warn)
+    check_no_user(call.backend.config, address, call.warn, lambda config: call.backend.accounts())
     if not call.should(address):
         return []
     call.backend.add_endpoint(made)
@@ -112,7 +112,7 @@ CMDLETS = (
         (
             Parameter("Identity", kinds.some_text, position=0, piped=_IDENTITY),
             Parameter("PersistentChatPoolFqdn", kinds.fqdn),
-            *SEARCH,
+            *search(*PROPERTIES),
         ),
     ),
     Cmdlet(

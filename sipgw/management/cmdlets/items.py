@@ -31,6 +31,17 @@ class Item:
         return self.properties[name]
 
 
+@dataclass(frozen=True)
+class Credential:
+    """A name and its password; None is asked for when it is needed. The password is never shown."""
+
+    name: str
+    password: str | None = field(default=None, repr=False)
+
+
+_NAMING = ("Value", "Identity", "SipAddress", "UserName", "Name")  # what an object is called by, where a text is wanted
+
+
 def no_property(wanted: str, known: list[str]) -> CmdletError:
     text = f"there is no property {wanted}{closest(wanted, known)} (properties: {', '.join(known)})"
     return CmdletError(text, "UnknownProperty")
@@ -40,6 +51,8 @@ def as_text(value: Any) -> str:
     """As PowerShell writes a value on one line."""
     if value is None:
         return ""
+    if isinstance(value, Item):
+        return as_text(next((value.properties[name] for name in _NAMING if name in value.properties), value.kind))
     if isinstance(value, list | tuple):
         return f"{{{', '.join(map(as_text, value))}}}"
     return str(value)

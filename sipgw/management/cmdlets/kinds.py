@@ -6,7 +6,8 @@ from typing import Any
 
 from sipgw.config.users import parse_name_of_account
 from sipgw.config.values import parse_name
-from sipgw.management.cmdlets.items import as_text
+from sipgw.management.cmdlets.errors import CmdletError
+from sipgw.management.cmdlets.items import Credential, Item, as_text
 from sipgw.management.cmdlets.syntax import Script, Value
 
 Kind = Callable[[Value], Any]
@@ -102,16 +103,40 @@ def filter_text(value: Value) -> Script | str:
     return value if isinstance(value, Script) else some_text(value)
 
 
-def script(value: Value) -> Script:
+def checked(kind: Kind, name: str, read: Callable[[Any], object]) -> Kind:
+    """What has to be readable besides. Raises CmdletError."""
+
+    def checking(value: Value) -> Any:
+        found = kind(value)
+        try:
+            read(found)
+        except CmdletError as error:
+            error.message = f"{name}: {error.message}" if name else error.message
+            raise
+        return found
+
+    return checking
+
+
+def block(value: Value) -> Script:
+    """One that is carried out, which whoever reads it beforehand sees to."""
     if not isinstance(value, Script):
-        raise ValueError('a condition in braces such as {$_.PoolState -eq "FailedOver"}')
+        raise ValueError("cmdlets in braces such as {Remove-CsPersistentChatEndpoint $_}")
     return value
 
 
-def account(value: Value) -> str:
-    """The name of an account; its password is asked for, as PowerShell does where a credential is given by name."""
+def block_or_name(value: Value) -> Script | str:
+    """The same, or a property's name."""
+    return value if isinstance(value, Script) else some_text(value)
+
+
+def account(value: Value) -> Credential:
+    """What Get-Credential gives; or the name of an account, whose password is asked for, as PowerShell does where a
+    credential is given by name."""
+    if isinstance(value, Item) and isinstance(value.source, Credential):
+        return value.source
     try:
-        return parse_name_of_account(some_text(value))
+        return Credential(parse_name_of_account(some_text(value)))
     except ValueError:
         raise ValueError("an account's name such as CORP\\alice or alice@corp.contoso.com") from None
 

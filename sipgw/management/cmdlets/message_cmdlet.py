@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sipgw.config import Config, ListenAddress, parse_listen
 from sipgw.management.cmdlets import kinds
 from sipgw.management.cmdlets.cmdlet import SWITCH, Call, Cmdlet, Parameter
-from sipgw.management.cmdlets.items import Item
+from sipgw.management.cmdlets.items import Credential, Item
 from sipgw.management.cmdlets.transaction import Outcome, Transaction, run_transaction
 from sipgw.registry import Registry, Server, parse_address
 from sipgw.server.running import read_running
@@ -17,7 +17,7 @@ LABELS = {"TargetFqdn": "Target Fqdn", "Error": "Error Message"}
 _TRANSPORTS = ("TCP", "UDP", "TLS")  # in this order: no certificate is made for a loopback address
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _NO_SETUP = "there are no watcher nodes to be set up"
-_NO_VARIABLE = "there are no variables here; -Verbose shows the steps"
+_NO_VARIABLE = "-Verbose shows the steps"
 
 
 def _run(call: Call) -> Iterable[Item]:
@@ -25,7 +25,7 @@ def _run(call: Call) -> Iterable[Item]:
     wanted = _transaction(call, registry)
     target = call.get("TargetFqdn", call.backend.config.gateway.fqdn)
     call.details(f"{wanted.sender} and {wanted.receiver} by way of {wanted.contact_object} at {wanted.server}")
-    if not call.should(wanted.contact_object):  # in a rehearsal: what is said stays in the room
+    if not call.should(wanted.contact_object) or call.backend.rehearses:  # what is said would stay in the room
         return []
     outcome = asyncio.run(run_transaction(wanted))
     for step in outcome.steps:
@@ -40,17 +40,23 @@ def _transaction(call: Call, registry: Registry) -> Transaction:
     if sender == receiver:
         raise call.fail("the sender and the receiver have to be two users", "SameUser")
     room = call.get("ChatRoomUri", "").rpartition("\\")[2]
-    names = _account_names(call)
+    credentials = _credentials(call)
     server, contact_object = _server(call, registry), _contact_object(call, registry, sender)
     logins = {
-        user: (name, call.host.password(name, f"SIPGW_{end.upper()}_PASSWORD"))
+        user: (one.name, _password(call, one, end))
         for user, end in ((sender, "Sender"), (receiver, "Receiver"))
-        if (name := names.get(end))
+        if (one := credentials.get(end))
     }
     return Transaction(server, contact_object, sender, receiver, room, call.backend.config.tls.ca, logins=logins)
 
 
-def _account_names(call: Call) -> dict[str, str]:
+def _password(call: Call, credential: Credential, end: str) -> str:
+    if credential.password is not None or call.backend.rehearses:
+        return credential.password or ""
+    return call.host.password(credential.name, f"SIPGW_{end.upper()}_PASSWORD")
+
+
+def _credentials(call: Call) -> dict[str, Credential]:
     """Of the sender and the receiver, where they sign in with a password. Raises CmdletError."""
     wanted = call.get("Authentication", "Negotiate" if call.given("SenderCredential") else "TrustedServer")
     if wanted not in ("TrustedServer", "Negotiate"):

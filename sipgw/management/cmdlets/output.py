@@ -15,6 +15,7 @@ class Formatted:
 
     style: Literal["list", "table"]
     items: Sequence[Item]
+    headings: bool = True
 
 
 def as_lines(items: Iterable[Item]) -> list[str]:
@@ -32,7 +33,8 @@ def _shown(items: list[Item]) -> list[str]:
     lines: list[str] = []
     for item in items:
         if isinstance(item.source, Formatted):
-            lines += (_table if item.source.style == "table" else _list)(item.source.items)
+            shown = item.source
+            lines += _table(shown.items, shown.headings) if shown.style == "table" else _list(shown.items)
     return lines or _list(items)
 
 
@@ -47,13 +49,13 @@ def _list(items: Sequence[Item]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _table(items: Sequence[Item]) -> list[str]:
+def _table(items: Sequence[Item], headings: bool = True) -> list[str]:
     if not items:
         return []
     names = list(dict.fromkeys(name for item in items for name in item.properties))
     rows = [[_printable(as_text(item.properties.get(name))) for name in names] for item in items]
     widths = [max(len(name), *(len(row[at]) for row in rows)) for at, name in enumerate(names)]
-    lines = [names, ["-" * len(name) for name in names], *rows]
+    lines = [*([names, ["-" * len(name) for name in names]] if headings else []), *rows]
     return ["", *("  ".join(f"{cell:{widths[at]}}" for at, cell in enumerate(row)).rstrip() for row in lines), ""]
 
 
@@ -64,10 +66,17 @@ def _printable(text: str) -> str:
 
 def as_json(items: Iterable[Item]) -> str:
     """What a machine reads: an array of all objects."""
-    return json.dumps([value for item in items for value in _values(item)], indent=2, ensure_ascii=False)
+    return json.dumps(
+        [value for item in items for value in _values(item)], indent=2, ensure_ascii=False, default=as_text
+    )
+
+
+def plain(item: Item) -> Any:
+    """What JSON has of an object: of a text, itself."""
+    return item.properties["Value"] if item.kind == "String" else dict(item.properties)
 
 
 def _values(item: Item) -> list[Any]:
     if isinstance(item.source, Formatted):
         return [dict(one.properties) for one in item.source.items]
-    return [item.properties["Value"] if item.kind == "String" else dict(item.properties)]
+    return [plain(item)]

@@ -1,10 +1,13 @@
 """From an administrator's text to pipelines, by PowerShell's rules of quoting and continuing."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sipgw.management.cmdlets.errors import CmdletError, Place
-from sipgw.management.cmdlets.scanner import Scanner
+from sipgw.management.cmdlets.scanner import CONSTANTS, PREFERENCES, Scanner, plain_name
 from sipgw.management.cmdlets.syntax import (
     BLANKS,
     DASHES,
@@ -13,14 +16,21 @@ from sipgw.management.cmdlets.syntax import (
     SINGLE,
     Argument,
     Command,
+    Element,
     Named,
+    Nested,
     Pipeline,
+    Reference,
     Script,
+    Splat,
     Value,
 )
 
 MAX_SCRIPT = 1 << 20  # characters: more is no runbook
 MAX_DEPTH = 20  # parentheses and tables within each other
+_ASSIGNMENT = re.compile(r"\$(?:\{([^}\n]+)\}|(\w+(?::\w+)?))[ \t]*=(?!=)")
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(-?[0-9]{1,9})\]")
+_CMDLET = re.compile(r"(?:\w+\\)?[A-Za-z]+-[A-Za-z]")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,19}\Z")
 _KEYWORDS = frozenset(
     (
@@ -31,11 +41,12 @@ _KEYWORDS = frozenset(
 )
 
 
-def parse(text: str) -> list[Pipeline]:
-    """The statements of a script. Raises CmdletError for the first thing that cannot be read; then nothing is done."""
+def parse(text: str, names: Iterable[str] = (), start: int = 0, end: int | None = None) -> list[Pipeline]:
+    """The statements of a script, or of a part of it; `names` are the variables that are set before. Raises CmdletError
+    for the first thing that cannot be read; then nothing is done."""
     if len(text) > MAX_SCRIPT:
         raise CmdletError(f"the script has more than {MAX_SCRIPT} characters", "ParserError")
-    return _Parser(text).statements()
+    return _Parser(text, start, end, {*PREFERENCES, *names}).statements()
 
 
 class _Parser(Scanner):
@@ -50,19 +61,35 @@ class _Parser(Scanner):
             elif not self.peek():
                 return found
             else:
-                found.append(self._pipeline())
+                found.append(self._statement())
 
-    def _pipeline(self) -> Pipeline:
+    def _statement(self) -> Pipeline:
+        assigned = _ASSIGNMENT.match(self.text, self.at, self.end)
+        if assigned is None:
+            return self._pipeline()
+        start = self.at
+        self.at = assigned.end()
+        target = plain_name(assigned[1] or assigned[2])
+        if target in CONSTANTS or target.startswith("env:"):
+            raise self.error(f"${target} cannot be set", "VariableNotWritable", start)
+        self.blanks(newlines=True)
+        if not self.peek() or self.peek() in ";|":
+            raise self.error("a value is missing here")
+        found = self._pipeline()
+        self.names.add(target)
+        return replace(found, target=target)
+
+    def _pipeline(self, ends: str = ";\n") -> Pipeline:
         start = self.at
         source = self._source()
         commands: list[Command] = []
         while source is None or self.peek() == "|":
             if commands or source is not None:
                 self._pipe()
-            commands.append(self._command())
+            commands.append(self._command(piped=bool(commands) or source is not None))
             if self.peek() != "|":
                 break
-        if self.peek() not in ("", ";", "\n"):
+        if self.peek() and self.peek() not in ends:
             raise self._unexpected()
         return Pipeline(source, tuple(commands), Place(start, self.at))
 
@@ -80,8 +107,9 @@ class _Parser(Scanner):
         if char in SINGLE or char in DOUBLE or char in "$(@" or _NUMBER.match(self._word_ahead()):
             argument = self._argument(bare=False)
             self.blanks()
-            if self.peek() == "=":
-                raise self.not_understood("an assignment is", argument.place.start)
+            if self.peek() in ("=", "+", "-", "*", "/") or self.text.startswith("..", self.at, self.end):
+                self.at, start = self.at + len(self._word_ahead()), self.at
+                raise self.not_understood(f"{self.text[start : self.at]} after a value is", start)
             return argument
         return None
 
@@ -105,32 +133,40 @@ class _Parser(Scanner):
             return self.error(f"there is no {'(' if char == ')' else '{'} that this {char} belongs to")
         return self.error(f"{char} is not expected here")
 
-    def _command(self) -> Command:
+    def _command(self, piped: bool = False) -> Command:
         start = self.at
         if self.peek() in ("&", ".") or self.peek() in ENDS:
             raise self.not_understood(f"{self.peek()} is") if self.peek() in "&." else self._unexpected()
-        if self._word_ahead().lower() in _KEYWORDS:
+        word = self._word_ahead().lower()
+        if word in _KEYWORDS and not (piped and word == "foreach"):
             self.at += len(self._word_ahead())
             raise self.not_understood(f"{self.text[start : self.at]} is", start)
         name = self.bare_word()
         place = Place(start, self.at)
-        if not name:
-            raise self._unexpected()
-        elements: list[Argument | Named] = []
+        if not name or not isinstance(name, str):
+            raise self._unexpected() if not name else self.error("a cmdlet's name is written out", start=start)
+        elements: list[Element] = []
         while True:
             self.blanks()
             char = self.peek()
-            if not char or char in "\n;|":
+            if not char or char in "\n;|" or (char == ")" and self._depth):
                 return Command(name, place, tuple(elements))
             elements.append(self._element())
 
-    def _element(self) -> Argument | Named:
+    def _element(self) -> Element:
         char, following = self.peek(), self.peek(1)
+        if char == "@" and (following.isalpha() or following == "_"):
+            return self._splat()
         if char in DASHES and (following.isalpha() or following in ("_", "?")) and following:
             return self._named()
         if char in DASHES and following and following in DASHES:
             raise self.not_understood(f"{self._word_ahead()} is")
         return self._argument()
+
+    def _splat(self) -> Splat:
+        reference = self.variable()  # passes over the @ as over a $
+        assert isinstance(reference, Reference)
+        return Splat(reference.name, reference.place)
 
     def _named(self) -> Named:
         start = self.at
@@ -171,7 +207,7 @@ class _Parser(Scanner):
             return self.double_quoted()
         if char == "{":
             place = self.in_braces()
-            return Script(self.text[place.start : place.end], place)
+            return Script(self.text[place.start : place.end], place, frozenset(self.names))
         if char in "(@":
             return self._nested()
         if char == "$":
@@ -181,13 +217,24 @@ class _Parser(Scanner):
     def _lone_variable(self, bare: bool) -> Value:
         start = self.at
         value = self.variable()
+        if isinstance(value, Reference | Nested):
+            path = self._path()
+            value = replace(value, path=path) if path else value
         following = self.peek()
-        if following and following in ".[":
-            raise self.not_understood("what follows the variable is")
         if following and following not in BLANKS and following not in ENDS + "=`":
             self.at = start
             return self._bare(bare)
         return value
+
+    def _path(self) -> tuple[str | int, ...]:
+        """`.Property` and `[0]`, as often as they follow each other."""
+        path: list[str | int] = []
+        while found := _STEP.match(self.text, self.at, self.end):
+            self.at = found.end()
+            path.append(found[1] if found[1] else int(found[2]))
+        if path and self.peek() == "(":
+            raise self.not_understood("a method is")
+        return tuple(path)
 
     def _bare(self, bare: bool) -> Value:
         start = self.at
@@ -196,17 +243,27 @@ class _Parser(Scanner):
         word = self.bare_word()
         if not word and self.at == start:
             raise self._unexpected()
-        if not bare and not _NUMBER.match(word):
-            raise self.error(f'{word} has to stand in quotes here: "{word}"', start=start)
-        return word if bare else int(word)
+        if not bare and not (isinstance(word, str) and _NUMBER.match(word)):
+            written = self.text[start : self.at]
+            raise self.error(f'{written} has to stand in quotes here: "{written}"', start=start)
+        return word if bare or not isinstance(word, str) else int(word)
+
+    def subexpression(self, start: int) -> Nested:
+        with self._deeper():
+            self.at += 1
+            return Nested(self._inside(start), Place(start, self.at))
 
     def _nested(self) -> Value:
-        start = self.at
+        with self._deeper():
+            return self._in_parentheses(self.at)
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self.error("too many parentheses within each other")
         try:
-            return self._in_parentheses(start)
+            yield
         finally:
             self._depth -= 1
 
@@ -217,30 +274,50 @@ class _Parser(Scanner):
             return self._table(start)
         if opening == "@(":
             self.at += 2
-            value = self._inner(start)
-            return value if isinstance(value, list) else [value]
+            value = self._inner(start, is_list=True)
+            return value if isinstance(value, list | Nested) else [value]
         if opening.startswith("("):
             self.at += 1
             return self._inner(start)
         what = "a here-string" if opening[1:] and opening[1:] in SINGLE + DOUBLE else self._word_ahead()
         raise self.not_understood(f"{what} is")
 
-    def _inner(self, start: int) -> Value:
-        """What stands between parentheses: values alone."""
+    def _inner(self, start: int, is_list: bool = False) -> Value:
+        """What stands between parentheses: values, or a pipeline, and what is asked for of it."""
         self.blanks(newlines=True)
         if self.peek() == ")":
             self.at += 1
             return []
-        if re.match(r"[A-Za-z]+-[A-Za-z]", self._word_ahead()):
-            raise self.not_understood("a command in parentheses is", start)
-        value = self._argument(bare=False).value
+        if not (self.peek() in (*SINGLE, *DOUBLE, *"$(@") or _CMDLET.match(self.text, self.at, self.end)):
+            value = self._argument(bare=False).value
+            self._close(start)
+            return value
+        found = self._inside(start)
+        place, path = Place(start, self.at), self._path()
+        if found.source is not None and not found.commands and not path:
+            return (
+                found.source.value
+                if not (is_list and isinstance(found.source.value, Reference))
+                else Nested(found, place, (), True)
+            )
+        return Nested(found, place, path, is_list)
+
+    def _inside(self, start: int) -> Pipeline:
+        self.blanks(newlines=True)
+        if not self.peek():
+            raise self._unclosed(start)
+        found = self._pipeline(")\n")
+        self._close(start)
+        return found
+
+    def _close(self, start: int) -> None:
         self.blanks(newlines=True)
         if self.peek() != ")":
-            raise (
-                self.error("the ( has no ) that belongs to it", start=start) if not self.peek() else self._unexpected()
-            )
+            raise self._unclosed(start) if not self.peek() else self._unexpected()
         self.at += 1
-        return value
+
+    def _unclosed(self, start: int) -> CmdletError:
+        return self.error("the ( has no ) that belongs to it", start=start)
 
     def _table(self, start: int) -> Value:
         table: dict[str, Any] = {}
@@ -275,7 +352,7 @@ class _Parser(Scanner):
         if self.peek() in SINGLE:
             return self.single_quoted()
         if self.peek() in DOUBLE:
-            return self.double_quoted()
+            return str(self.double_quoted())
         start = self.at
         while (char := self.peek()).isalnum() or char == "_":
             self.at += 1

@@ -1,16 +1,43 @@
 """Reads quotes, escapes and variables: what an argument, a filter and a hashtable have in common."""
 
-from sipgw.management.cmdlets.errors import CmdletError, Place
-from sipgw.management.cmdlets.syntax import BLANKS, DOUBLE, ENDS, SINGLE, UNDERSTOOD
+import re
+from collections.abc import Iterable, Sequence
+
+from sipgw.management.cmdlets.errors import CmdletError, Place, closest
+from sipgw.management.cmdlets.syntax import BLANKS, DOUBLE, ENDS, SINGLE, UNDERSTOOD, Nested, Reference, Template
 
 _ESCAPES = {"0": "\0", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+_NAME = re.compile(r"(?:(?:global|script|local|env):)?\w+", re.IGNORECASE)
+_SCOPES = ("global:", "script:", "local:")  # there is one scope
+CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+PREFERENCES = ("erroractionpreference",)  # variables that are there from the beginning
+Part = str | Reference | Nested
+
+
+def plain_name(written: str) -> str:
+    """A variable's name without its scope, in lower case."""
+    name = written.lower()
+    if name == "psitem":
+        return "_"
+    return next((name.removeprefix(scope) for scope in _SCOPES if name.startswith(scope)), name)
+
+
+def joined(parts: Sequence[Part]) -> str | Template:
+    if all(isinstance(part, str) for part in parts):
+        return "".join(map(str, parts))
+    return Template(tuple(parts))
+
+
+def parts_of(text: str | Template) -> Sequence[Part]:
+    return [text] if isinstance(text, str) else text.parts
 
 
 class Scanner:
     """A position in a text. Raises CmdletError for what cannot be read."""
 
-    def __init__(self, text: str, at: int = 0, end: int | None = None) -> None:
+    def __init__(self, text: str, at: int = 0, end: int | None = None, names: Iterable[str] = ()) -> None:
+        """`names` are the variables that are set, in lower case."""
+        self.names = set(names)
         self.text = text
         self.at = at
         self.end = len(text) if end is None else end
@@ -67,15 +94,15 @@ class Scanner:
         self.at = start + 1
         raise self.error("the text has no ' at its end", start=start)
 
-    def double_quoted(self) -> str:
+    def double_quoted(self) -> str | Template:
         """`"…"`; a doubled quote is one, a backtick escapes, variables are put in."""
-        start, parts = self.at, list[str]()
+        start, parts = self.at, list[Part]()
         self.at += 1
         while char := self.peek():
             if char in DOUBLE:
                 self.at += 1
                 if not self.peek() or self.peek() not in DOUBLE:
-                    return "".join(parts)
+                    return joined(parts)
                 parts.append(self.peek())
                 self.at += 1
             elif char == "`":
@@ -109,25 +136,35 @@ class Scanner:
             raise self.error("write a character as `u{20AC}", start=start) from None
         return char
 
-    def dollar(self) -> str:
+    def dollar(self) -> Part:
         """What `$` begins inside a text."""
         following = self.peek(1)
         if following not in ("_", "{", "(") and not following.isalnum():
             self.at += 1
             return "$"
         value = self.variable()
+        if isinstance(value, Reference | Nested):
+            return value
         return "" if value is None else str(value)
 
-    def variable(self) -> bool | None:
-        """`$true`, `$false` or `$null`; there are no others."""
+    def variable(self) -> bool | Reference | Nested | None:
+        """`$true`, `$false`, `$null`, or a variable that has been set before."""
         start = self.at
         self.at += 1
         if self.peek() == "(":
-            raise self.not_understood("$(…) is", start)
-        name = self._variable_name()
-        if name.lower() not in _CONSTANTS:
-            raise self.not_understood(f"the variable ${name} is", start)
-        return _CONSTANTS[name.lower()]
+            return self.subexpression(start)
+        name = plain_name(self._variable_name())
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name not in self.names:
+            known = [f"${one}" for one in sorted(self.names - {"_", *PREFERENCES})]
+            near = closest(f"${name}", known) or (f" (set are: {', '.join(known)})" if known else "")
+            raise self.error(f"the variable ${name} is not set before{near}", "VariableNotSet", start)
+        return Reference(name, Place(start, self.at))
+
+    def subexpression(self, start: int) -> Nested:
+        """`$(…)`, where there can be one."""
+        raise self.not_understood("$(…) is", start)
 
     def _variable_name(self) -> str:
         if self.peek() == "{":
@@ -135,19 +172,18 @@ class Scanner:
             name = self.text[self.at + 1 : close] if close > 0 else ""
             self.at = close + 1 if close > 0 else self.end
             return name
-        start = self.at
-        while (char := self.peek()) and (char.isalnum() or char in "_:?"):
-            self.at += 1
-        return self.text[start : self.at]
+        found = _NAME.match(self.text, self.at, self.end)
+        self.at = found.end() if found else self.at
+        return found[0] if found else ""
 
-    def bare_word(self) -> str:
+    def bare_word(self) -> str | Template:
         """What stands without quotes, as far as it goes; quotes within it are read as such."""
-        parts: list[str] = []
+        parts: list[Part] = []
         while (char := self.peek()) and char not in BLANKS and char not in ENDS:
             if char in SINGLE:
                 parts.append(self.single_quoted())
             elif char in DOUBLE:
-                parts.append(self.double_quoted())
+                parts += parts_of(self.double_quoted())
             elif char == "`":
                 if self.peek(1) in ("", "\n"):
                     break
@@ -157,7 +193,7 @@ class Scanner:
             else:
                 parts.append(char)
                 self.at += 1
-        return "".join(parts)
+        return joined(parts)
 
     def in_braces(self) -> Place:
         """Pass over `{…}`, with quotes and braces inside. Returns the place of what is between."""

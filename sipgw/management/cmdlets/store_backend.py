@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 
+from sipgw.auth.accounts import Account
 from sipgw.config import Config
+from sipgw.management.cmdlets.accounts import read_accounts, set_enabled
 from sipgw.registry import Endpoint, PoolState, Registry
 from sipgw.registry.pool_state import Change
 from sipgw.server.audit import Entry, audited, command_line_user
@@ -14,6 +16,8 @@ from sipgw.server.store import Store
 
 class StoreBackend:
     """See `Backend`. Asking makes no file."""
+
+    rehearses = False
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -45,6 +49,12 @@ class StoreBackend:
             before, after = store.change_pool_state(fqdn, change)
             entry.before, entry.after = _told(before), _told(after)
         return before, after
+
+    def accounts(self) -> list[Account]:
+        return read_accounts(self.config)
+
+    def enable_user(self, uri: str, enabled: bool) -> None:
+        set_enabled(self.config, uri, enabled)
 
     def _stored(self, store: Store) -> Registry:
         registry = self.config.registry()

@@ -1,16 +1,20 @@
 """`sipgw cmdlet`: where lines come from, what goes where, questions, and how it ends."""
 
+import csv
 import io
 import json
 import os
 import pty
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from sipgw.auth.accounts import Account
-from sipgw.management.cmdlets import accounts
+from sipgw.management.cmdlets import accounts, message_cmdlet
+from sipgw.management.cmdlets.command import Terminal
+from sipgw.management.cmdlets.transaction import Outcome as Heard
+from sipgw.management.cmdlets.transaction import Transaction
 from sipgw.server.directory_entries import Found
 from sipgw.server.directory_search import DirectoryError
 from tests.management.conftest import Outcome, Run, edit
@@ -70,7 +74,137 @@ def test_a_runbook_is_rehearsed(sipgw: Run, tmp_path: Path) -> None:
     (tmp_path / "run.ps1").write_text(RUNBOOK, "utf-8")
     found = sipgw("cmdlet", "--file", str(tmp_path / "run.ps1"), "--what-if")
     performing = 'Performing the operation "New-CsPersistentChatEndpoint" on target "sip:chat2@contoso.com".'
-    assert found == (0, f"What if: {performing}\n{DECLARED}", "")
+    assert found == (0, f"What if: {performing}\n{DECLARED}sip:chat2@contoso.com\n", "")
+    assert sipgw("cmdlet", SHOW).out == DECLARED, "nothing was changed"
+
+
+ALICE_USER = '[[user]]\nuri = "sip:alice@contoso.com"\npassword = "secret"\n'
+WHOLE = f"""
+Disable-CsUser alice
+{NEW.format("alice")}
+{NEW.format("alice")} -ErrorAction Continue
+{SHOW}
+Set-CsPersistentChatActiveServer -ActiveServers $null
+(Get-CsService -PersistentChatServer).InactiveServers
+Remove-CsPersistentChatEndpoint alice@contoso.com
+Enable-CsUser alice
+(Get-CsUser alice).Enabled
+{NEW.format("b")} -WhatIf
+Get-CsUser | Export-Csv users.csv
+{SHOW}
+"""
+
+
+def test_in_a_rehearsal_a_line_finds_what_those_before_it_would_have_changed(
+    sipgw: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    users = tmp_path / "users.toml"
+    users.write_text(ALICE_USER, "utf-8")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    found = sipgw("cmdlet", "--what-if", WHOLE)
+    assert [line for line in found.out.splitlines() if not line.startswith("What if:")] == [
+        *(DECLARED.strip(), "sip:alice@contoso.com", "127.0.0.1", "True", DECLARED.strip()),
+    ]
+    assert found.out.count("What if:") == 7 and "users.csv" in found.out
+    assert "sip:alice@contoso.com exists already" in found.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    refused = sipgw("cmdlet", "--what-if", NEW.format("alice"))
+    assert refused.status == 1 and "is held by the user alice" in refused.err
+
+
+CREDENTIAL = '$cred1 = Get-Credential "litwareinc\\pilar"; $cred1 | fl; "$cred1"; $cred1.UserName; $cred1'
+
+
+def test_a_password_is_taken_and_never_shown(sipgw: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text("bob other\n\nLITWAREINC\\pilar pass wort 1\n", "utf-8")
+    for options, variable in ((("--credentials", str(secrets)), ""), ((), "pass wort 1")):
+        if variable:
+            monkeypatch.setenv("SIPGW_PASSWORD", variable)
+        for more in ((), ("--json",)):
+            found = sipgw("cmdlet", *options, *more, CREDENTIAL)
+            assert found.status == 0 and "litwareinc\\pilar" in found.out.replace("\\\\", "\\")
+            assert "pass wort" not in found.out + found.err
+    assert "System.Security.SecureString" in sipgw("cmdlet", CREDENTIAL).out
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_password_is_asked_for(sipgw: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def prompt(text: str, hide_input: bool, err: bool) -> str:
+        asked.append((text, hide_input))
+        return "pass wort 1"
+
+    monkeypatch.setattr("click.prompt", prompt)
+    found = sipgw("cmdlet", CREDENTIAL)
+    assert found.status == 0 and "UserName : litwareinc\\pilar" in found.out
+    assert asked == [("Password of litwareinc\\pilar", True)]
+    assert "pass wort" not in found.out + found.err
+
+
+def test_microsofts_own_example(sipgw: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of Test-CsPersistentChatMessage, as it stands on the page."""
+    given: list[Mapping[str, tuple[str, str]]] = []
+
+    async def transaction(wanted: Transaction) -> Heard:
+        given.append(wanted.logins)
+        return Heard(latency=0.5)
+
+    monkeypatch.setattr(message_cmdlet, "run_transaction", transaction)
+    monkeypatch.setattr(Terminal, "password", lambda self, name, variable: f"of {name}")
+    script = (
+        '$cred1 = Get-Credential "litwareinc\\pilar"\n$cred2 = Get-Credential "litwareinc\\kenmyer"\n'
+        'Test-CsPersistentChatMessage -TargetFqdn "pool.litwareinc.com" -SenderSipAddress "sip:pilar@litwareinc.com" '
+        '-SenderCredential $cred1 -ReceiverSipAddress "sip:kenmyer@litwareinc.com" -ReceiverCredential $cred2 '
+        '-ChatRoomUri "ma-chan://litwareinc.com/1" -RegistrarPort 5060'
+    )
+    found = sipgw("cmdlet", script)
+    assert found.status == 0 and "Result        : Success" in found.out, found
+    assert given == [
+        {
+            "sip:pilar@litwareinc.com": ("litwareinc\\pilar", "of litwareinc\\pilar"),
+            "sip:kenmyer@litwareinc.com": ("litwareinc\\kenmyer", "of litwareinc\\kenmyer"),
+        }
+    ]
+
+
+@pytest.mark.parametrize("text", [b"bob\n", b"\xff\xfe"])
+def test_a_file_of_passwords_that_is_none(sipgw: Run, tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "secrets").write_bytes(b"alice hidden\n" + text)
+    found = sipgw("cmdlet", "--credentials", str(tmp_path / "secrets"), "Get-CsUser")
+    assert found.status == 2 and "secrets" in found.err and "hidden" not in found.err
+
+
+def test_disabling_and_enabling_are_on_record(sipgw: Run, tmp_path: Path) -> None:
+    (tmp_path / "users.toml").write_text(ALICE_USER, "utf-8")
+    sipgw("cmdlet", "Disable-CsUser alice; Enable-CsUser alice")
+    sipgw("user", "disable", "sip:alice@contoso.com")
+    sipgw("user", "enable", "sip:alice@contoso.com")
+    lines = [json.loads(line) for line in (tmp_path / "sipgw.db-audit.jsonl").read_text("utf-8").splitlines()]
+    done = [(line["what"], line["subject"], line["after"]) for line in lines if line["state"] == "done"]
+    off = ("user.disable", "sip:alice@contoso.com", {"enabled": False})
+    on = ("user.enable", "sip:alice@contoso.com", {"enabled": True})
+    assert done == [off, on, off, on]
+
+
+def test_files(sipgw: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = f"""{NEW.format("a")} -DisplayName 'A, "B"'
+Get-CsPersistentChatEndpoint | select SipAddress, DisplayName | Export-Csv endpoints.csv -NoTypeInformation
+Get-CsPersistentChatEndpoint | select SipAddress, DisplayName | Export-Csv endpoints.csv -Append -Delimiter ';'
+'text', 'more' | Out-File text
+Get-CsPersistentChatEndpoint a@contoso.com | Tee-Object text -Append | fl SipAddress"""
+    assert sipgw("cmdlet", lines) == (0, "\nSipAddress : sip:a@contoso.com\n\n", "")
+    rows = list(csv.reader((tmp_path / "endpoints.csv").read_text("utf-8").splitlines()[:3]))
+    assert rows == [
+        ["SipAddress", "DisplayName"],
+        ["sip:ocschat@contoso.com", "Old chat"],
+        ["sip:a@contoso.com", 'A, "B"'],
+    ]
+    assert (tmp_path / "endpoints.csv").read_text("utf-8").count("\n") == 5
+    assert (tmp_path / "text").read_text("utf-8").startswith("text\nmore\n\nIdentity")
 
 
 def test_nobody_talks_in_a_rehearsal(sipgw: Run, gw: Path) -> None:

@@ -32,10 +32,9 @@ def test_there_are_enough_of_both_kinds() -> None:
 
 def test_the_examples_of_the_page_can_be_read() -> None:
     lines = [line[6:] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("    > ")]
-    for line in lines:
-        for pipeline in parse(line):
-            for command in pipeline.commands:
-                bind(find_cmdlet(command), command)
+    for pipeline in parse("\n".join(lines)):
+        for command in pipeline.commands:
+            bind(find_cmdlet(command), command)
     assert len(lines) >= 5
 
 
