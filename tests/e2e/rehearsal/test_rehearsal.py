@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.programs import sipgw
-from tests.e2e.rehearsal.weekend import MONITORS, OCSCHAT, POOL, SECOND, USERS, Site, site
+from tests.e2e.rehearsal.weekend import ADMIN, MONITORS, OCSCHAT, POOL, SECOND, USERS, Site, site
 from tests.sipe.client import SipeClient, StartClient
 from tests.sipe.conftest import sipe_driver, start_client
 
@@ -88,9 +88,10 @@ async def test_the_same_client_before_and_after(tmp_path: Path, start_client: St
         await lobby.hears("what's new at fabrikam?", sender=bob.uri)
 
 
-async def test_the_cut_over_walks_the_runbook(tmp_path: Path, start_client: StartClient) -> None:
+@pytest.mark.parametrize("admin", [ADMIN, "127.0.0.1:0"], ids=["API", "store"])
+async def test_the_cut_over_walks_the_runbook(tmp_path: Path, start_client: StartClient, admin: str) -> None:
     """The same weekend with one command, given again whenever it says what stands in the way; and taken back."""
-    async with site(tmp_path) as here:
+    async with site(tmp_path, admin=admin) as here:
         legacy = await here.legacy()
         alice = await here.sign_on(start_client, ALICE)
         friday = await rooms_of(alice)
@@ -116,6 +117,7 @@ async def test_the_cut_over_walks_the_runbook(tmp_path: Path, start_client: Star
         told = await here.done(*line, *data, "--room", "Lobby")
         assert "2 rooms and 1 messages" in told and "two clients heard each other" in told
         assert "Done: clients that ask for sip:ocschat@contoso.com" in told
+        assert bool([line for line in here.gateway.log if "endpoint made" in line]) is (admin == ADMIN)
         await alice.disconnect()
         await alice.connect()
         again = await lobby.rejoined()
@@ -163,18 +165,38 @@ async def second_pool(here: Site, start_client: StartClient) -> None:
     assert not [line for line in here.pools[POOL].log if CAROL in line]
 
 
+SIGN_IN = 'schemes = ["ntlm", "digest"]'
+
+
 async def test_the_cut_over_where_everybody_signs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The synthetic transaction with accounts; what is wrong with them is told, and put right."""
-    async with site(tmp_path, more='schemes = ["ntlm", "digest"]', users=USERS + MONITORS) as here:
+    async with site(tmp_path, more=SIGN_IN, users=USERS + MONITORS) as here:
         await here.pool(POOL, "--room", "Lobby")
         line = ("cutover", "--sip-address", OCSCHAT, "--pool-fqdn", POOL, "--assume-data-moved", "--disable-user")
         accounts = ("--sender-account", "monitor1", "--receiver-account", "CORP\\monitor2", "--config", here.config)
         status, told = await here.run(*line, "--config", here.config)
         assert status == 1 and "[6/6] FAIL" in told and "a login is needed" in told
+        assert "True" in await here.cmdlet(f"(Get-CsUser {OCSCHAT}).Enabled"), "nothing was changed"
         monkeypatch.setenv("SIPGW_SENDER_PASSWORD", "wrong")
         monkeypatch.setenv("SIPGW_RECEIVER_PASSWORD", "secret")
         status, told = await here.run(*line, *accounts)
         assert status == 1 and "the name, the password or the ticket is wrong" in told
+        assert "[5/6] done" in told, "the user was disabled and the endpoint made in one go"
         monkeypatch.setenv("SIPGW_SENDER_PASSWORD", "secret")
         assert "two clients heard each other" in await here.done(*line, *accounts)
         assert "wrong" not in here.config.parent.joinpath("gateway.db-cutover.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_runbook_in_one_go_where_everybody_signs_in(tmp_path: Path, workers: int) -> None:
+    """The gateway looks at users twice a second; the script does not wait for that."""
+    script = tmp_path / "run.ps1"
+    made = (
+        f"New-CsPersistentChatEndpoint -SipAddress {OCSCHAT} -PersistentChatPoolFqdn {POOL} -PassThru | fl SipAddress"
+    )
+    script.write_text(f"Disable-CsUser {OCSCHAT}\n{made}\n", "utf-8")
+    async with site(tmp_path, more=SIGN_IN, workers=workers) as here:
+        for _ in range(2):
+            assert f"SipAddress : {OCSCHAT}" in await here.done("cmdlet", "--file", script, "--config", here.config)
+            await here.cmdlet(f"Remove-CsPersistentChatEndpoint {OCSCHAT}; Enable-CsUser {OCSCHAT}")
+        assert len([line for line in here.gateway.log if "endpoint made" in line]) == 2
