@@ -41,12 +41,24 @@ from sipgw.server.admin.models import (
     RegistrationPage,
     Reloaded,
 )
+from sipgw.server.running import read_running
 from sipgw.server.store import StoreError
 
 LOOK = 1.0  # seconds that a gateway has to show that it is there
 PATIENCE = 40.0  # seconds for an answer; the gateway gives up before
 MAX_ANSWER = 64 << 20  # bytes
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class ApiError(OSError):
+    """The gateway cannot be asked, or says something that no gateway of this release says. One line for a person."""
+
+
+class Unauthorized(ApiError):
+    """It wants a token, or another one."""
+
+
 _REFUSALS: Mapping[str, type[Exception]] = {
     "already-exists": AlreadyExists,
     "held-by-user": HeldByUser,
@@ -58,12 +70,8 @@ _REFUSALS: Mapping[str, type[Exception]] = {
     "unknown-pool": UnknownPool,
     "invalid": RegistryError,
     "store": StoreError,
+    "unauthorized": Unauthorized,
 }
-Shape = TypeVar("Shape", bound=BaseModel)
-
-
-class ApiError(OSError):
-    """The gateway cannot be asked, or says something that no gateway of this release says. One line for a person."""
 
 
 class GatewayClient:
@@ -189,6 +197,8 @@ def running_gateway(config: Config) -> GatewayClient | None:
         return None  # it took a free one, and which one only its log tells
     try:
         told = GatewayClient(host, port, token, LOOK).gateway()
+    except Unauthorized:
+        raise ApiError(_no_token(config)) from None
     except ApiError as error:
         if error.__cause__ is not None or "no gateway of this release" in str(error):
             return None
@@ -196,6 +206,16 @@ def running_gateway(config: Config) -> GatewayClient | None:
     except RegistryError:
         return None
     return GatewayClient(host, port, token) if told.store == str(config.store.path) else None
+
+
+def _no_token(config: Config) -> str:
+    """What is wrong with the token for a gateway that wants one, and where the right one is."""
+    running = read_running(config.store.path)
+    where = f"in {running.source}" if running is not None and running.source else "in its own configuration"
+    said = f"{config.source or 'built-in values'}: admin.token_file: the gateway at {host_port(*config.admin.listen)}"
+    file = config.admin.token_file
+    wants = f"does not know the first token of {file}" if file is not None else "wants a token, and no file is named"
+    return f"{said} {wants}; name the file that admin.token_file names {where}"
 
 
 def _token(config: Config) -> str:

@@ -16,7 +16,7 @@ _ADVICE = {  # by SQLite's primary result code
     sqlite3.SQLITE_BUSY: "another process holds it; try again",
     sqlite3.SQLITE_FULL: "free some disk space",
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
-    sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable for this user, or change store.url",
     sqlite3.SQLITE_NOTADB: "name another file in store.url",
     sqlite3.SQLITE_CORRUPT: "restore it from a copy, or remove it and start anew",
 }

@@ -118,6 +118,9 @@ def _load_own(context: ssl.SSLContext, files: TlsFiles) -> None:
         load_pair(context, files.certificate, files.private_key)
 
 
+_WANTED = "name readable, unencrypted PEM files in certificate and private_key"
+
+
 def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     """Show this certificate. Raises TlsError."""
     try:
@@ -126,11 +129,11 @@ def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         if error.reason == "KEY_VALUES_MISMATCH":
             text = f"{key} is not the key of {certificate}; name the files that were made together"
         else:
-            text = f"{certificate} and {key}: {_words(error)}; name readable, unencrypted PEM files"
+            text = f"{certificate} and {key}: {_words(error)}; {_WANTED}"
         raise TlsError(text) from None
     except OSError as error:
         reason = error.strerror or error
-        raise TlsError(f"{certificate} and {key}: {reason}; name readable, unencrypted PEM files") from None
+        raise TlsError(f"{certificate} and {key}: {reason}; {_WANTED}") from None
 
 
 def load_authorities(context: ssl.SSLContext, ca: Path) -> None:
@@ -139,7 +142,7 @@ def load_authorities(context: ssl.SSLContext, ca: Path) -> None:
         context.load_verify_locations(ca)
     except OSError as error:
         reason = _words(error) if isinstance(error, ssl.SSLError) else error.strerror or error
-        raise TlsError(f"{ca}: {reason}; name a readable file of PEM certificates") from None
+        raise TlsError(f"{ca}: {reason}; name a readable file of PEM certificates in ca") from None
 
 
 def _words(error: ssl.SSLError) -> str:

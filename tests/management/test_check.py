@@ -268,8 +268,10 @@ def test_key_of_another_certificate(sipgw: Run, authority: trustme.CA, tmp_path:
 def test_files_that_are_not_pem(sipgw: Run, authority: trustme.CA, tmp_path: Path) -> None:
     for name in ("gw.pem", "ca.pem"):
         (tmp_path / name).write_text("nothing of the kind")
-    assert verdicts(sipgw, "tls.ca")[0].endswith("; name a readable file of PEM certificates")
-    assert verdicts(sipgw, "tls.certificate")[0].endswith("; name readable, unencrypted PEM files")
+    assert verdicts(sipgw, "tls.ca")[0].endswith("; name a readable file of PEM certificates in ca")
+    assert verdicts(sipgw, "tls.certificate")[0].endswith(
+        "; name readable, unencrypted PEM files in certificate and private_key"
+    )
 
 
 @pytest.mark.parametrize(
@@ -338,4 +340,4 @@ def test_certificate_of_a_pool(sipgw: Run, authority: trustme.CA, gw: Path, tmp_
     assert len(verdicts(sipgw, "tls.ca")) == 1
     (tmp_path / "pool.key").write_text("nothing")
     (failed,) = verdicts(sipgw, "pool pc.contoso.com.certificate")
-    assert failed.endswith("; name readable, unencrypted PEM files")
+    assert failed.endswith("; name readable, unencrypted PEM files in certificate and private_key")

@@ -65,7 +65,7 @@ def test_tokens_that_this_user_cannot_read(sipgw: Run, gw: Path, monkeypatch: py
     original = Path.read_text
     monkeypatch.setattr(Path, "read_text", read)
     (found,) = tokens(sipgw, gw, TOKEN)
-    assert found.startswith("FAIL: /tokens: Permission denied; ")
+    assert found.startswith("FAIL: /tokens: Permission denied; make it readable for this user")
 
 
 def test_no_file_of_tokens(sipgw: Run, gw: Path) -> None:

@@ -417,7 +417,11 @@ NEWER = (
         (lambda path: path.write_bytes(b"?" * 999), "file is not a database; name another file in store.url"),
         (other_program, "the database of another program; name another file in store.url"),
         (newer, NEWER),
-        (Path.mkdir, "unable to open database file; make the file and its folder readable and writable for this user"),
+        (
+            Path.mkdir,
+            "unable to open database file; make the file and its folder readable and writable for this user, or "
+            "change store.url",
+        ),
     ],
 )
 def test_files_that_are_no_store(path: Path, spoil: Callable[[Path], object], text: str) -> None:

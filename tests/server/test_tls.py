@@ -216,10 +216,14 @@ def test_files_that_changed_are_read_again(authority: trustme.CA, tmp_path: Path
 @pytest.mark.parametrize(
     ("file", "content", "text"),
     [
-        ("certificate", None, "No such file or directory; name readable, unencrypted PEM files"),
-        ("certificate", "nothing", "; name readable, unencrypted PEM files"),
-        ("ca", None, "No such file or directory; name a readable file of PEM certificates"),
-        ("ca", "nothing", "; name a readable file of PEM certificates"),
+        (
+            "certificate",
+            None,
+            "No such file or directory; name readable, unencrypted PEM files in certificate and private_key",
+        ),
+        ("certificate", "nothing", "; name readable, unencrypted PEM files in certificate and private_key"),
+        ("ca", None, "No such file or directory; name a readable file of PEM certificates in ca"),
+        ("ca", "nothing", "; name a readable file of PEM certificates in ca"),
     ],
 )
 def test_files_that_are_no_good_change_nothing(

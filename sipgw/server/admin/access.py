@@ -77,9 +77,11 @@ def read_tokens(path: Path) -> list[tuple[str, str]]:
     """Names and tokens of a file: a line each, `NAME TOKEN` or the token alone. Raises ConfigError."""
     try:
         lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError([f"{path}: {reason}; {_ADVICE}"]) from None
+    except OSError as error:
+        advice = "make it readable for this user, or name another file in admin.token_file"
+        raise ConfigError([f"{path}: {error.strerror}; {advice}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: not UTF-8; {_ADVICE}"]) from None
     found = [(at, line.split()) for at, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     problems = [f"{path}:{at}: {fault}; {_ADVICE}" for at, words in found if (fault := _fault(words))]
     if not found:
