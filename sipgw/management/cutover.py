@@ -128,7 +128,20 @@ class _Conversation:
             return Verdict("FAIL", reason, f'correct that, or try it by hand: sipgw cmdlet "{self.line}"')
         if good:
             return Verdict("ok", f"two clients heard each other, after {found[0].get('Latency')}")
-        return Verdict("FAIL", str(found[0].get("Error")), str(found[0].get("Diagnosis")))
+        error = str(found[0].get("Error"))
+        remedy = next((text for words, text in _REMEDIES.items() if words in error), "")
+        return Verdict("FAIL", error, remedy or str(found[0].get("Diagnosis")))
+
+
+_MEET = "name a room that both may join: --room NAME"
+_REMEDIES = {  # by what the error says
+    "a login is needed": "name two accounts that may sign in: --sender-account NAME --receiver-account NAME; passwords "
+    "come from SIPGW_SENDER_PASSWORD and SIPGW_RECEIVER_PASSWORD, or are asked for",
+    "has no room": f"make a room in the pool, or {_MEET}",
+    "there is no room": _MEET,
+    "not a member": _MEET,
+    "no gateway runs": "start it: sipgw serve",
+}
 
 
 def _quoted(text: str) -> str:

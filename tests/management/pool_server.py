@@ -16,8 +16,11 @@ def answer_to(request: bytes, status: int) -> bytes:
 
 
 @contextmanager
-def answering(status: int = 200, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Its port. `status` is what every request is answered with; with 0 it hangs up, with -1 it reads and is silent."""
+def answering(
+    status: int | bytes = 200, host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Its port. `status` is what every request is answered with; with 0 it hangs up, with -1 it reads and is
+    silent; bytes are sent as they are."""
     with socket.create_server((host, 0)) as server:
         thread = threading.Thread(target=_serve, args=(server, status, context))
         thread.start()
@@ -28,7 +31,7 @@ def answering(status: int = 200, host: str = "127.0.0.1", context: ssl.SSLContex
             thread.join()
 
 
-def _serve(server: socket.socket, status: int, context: ssl.SSLContext | None) -> None:
+def _serve(server: socket.socket, status: int | bytes, context: ssl.SSLContext | None) -> None:
     with suppress(OSError):
         while True:
             connection, _ = server.accept()
@@ -36,7 +39,7 @@ def _serve(server: socket.socket, status: int, context: ssl.SSLContext | None) -
                 _converse(connection, status, context)
 
 
-def _converse(connection: socket.socket, status: int, context: ssl.SSLContext | None) -> None:
+def _converse(connection: socket.socket, status: int | bytes, context: ssl.SSLContext | None) -> None:
     """Until the client has gone; what a client sends is read even where either side breaks off the handshake."""
     if context is not None:
         connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -48,5 +51,7 @@ def _converse(connection: socket.socket, status: int, context: ssl.SSLContext | 
                 socket.socket.recv(connection, 4096)
                 return
         while status and (data := connection.recv(65_536)):
-            if status > 0:
+            if isinstance(status, bytes):
+                connection.sendall(status)
+            elif status > 0:
                 connection.sendall(answer_to(data, status))

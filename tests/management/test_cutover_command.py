@@ -10,10 +10,12 @@ from typing import cast
 
 import pytest
 
+from sipgw.config import load_config
 from sipgw.groupchat.rooms import room_named
 from sipgw.management import cutover_steps
 from sipgw.management.cmdlets.backend import Backend
 from sipgw.management.cmdlets.items import Item
+from sipgw.management.cmdlets.store_backend import StoreBackend
 from sipgw.management.cutover import _ask, _Conversation
 from sipgw.management.lookup import default_channels, parse_via
 from sipgw.server.room_store import RoomStore
@@ -178,6 +180,38 @@ def test_the_conversation_is_a_line_of_the_runbook() -> None:
     accounts = {"sender_account": "CORP\\alice", "receiver_account": "bob"}
     line = _Conversation("sip:chat@contoso.com", {**options, **accounts}, False).line
     assert line.endswith("-Authentication 'Negotiate' -SenderCredential 'CORP\\alice' -ReceiverCredential 'bob'")
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("could not sign in: a login is needed, by NTLM", "name two accounts that may sign in: --sender-account NAME"),
+        (
+            "the pool has no room that both could meet in",
+            "make a room in the pool, or name a room that both may join: ",
+        ),
+        ("cmd:join was refused: 403 not a member of this chat room", "name a room that both may join: --room NAME"),
+        ("no gateway runs at tcp:127.0.0.1:1: Connection refused", "start it: sipgw serve"),
+        ("something else", "while saying a line; see elsewhere"),
+    ],
+)
+def test_what_to_do_about_a_conversation_that_fails(
+    error: str, remedy: str, monkeypatch: pytest.MonkeyPatch, gw: Path
+) -> None:
+    class Failing:
+        def __init__(self, backend: object, host: object, write: Callable[[object], None], complain: object) -> None:
+            self._write = write
+
+        def script(self, line: str) -> bool:
+            self._write([{"Error": error, "Diagnosis": "while saying a line; see elsewhere"}])
+            return False
+
+    monkeypatch.setattr("sipgw.management.cutover.Run", Failing)
+    options = {"sender": "", "receiver": "", "room": "", "sender_account": "", "receiver_account": ""}
+    verdict = _Conversation("sip:chat@contoso.com", options, False)(
+        StoreBackend(load_config(gw)), "sip:chat@contoso.com"
+    )
+    assert (verdict.state, verdict.text) == ("FAIL", error) and verdict.remedy.startswith(remedy)
 
 
 # data

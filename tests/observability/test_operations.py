@@ -19,7 +19,10 @@ FAILURES = [value for value in vars(failures).values() if isinstance(value, Fail
 def rows() -> dict[int, list[str]]:
     """The table of failures, by the id of ms-diagnostics."""
     lines = [line.strip("|").split("|") for line in GUIDE.splitlines() if re.match(r"\|[^|]*\*\*\d{4,5}\*\*", line)]
-    return {int(re.findall(r"\*\*(\d+)\*\*", line[0])[0]): [cell.strip() for cell in line] for line in lines}
+    found: dict[int, list[str]] = {}
+    for line in lines:  # what has the same id and says more comes after it
+        found.setdefault(int(re.findall(r"\*\*(\d+)\*\*", line[0])[0]), [cell.strip() for cell in line])
+    return found
 
 
 def test_there_are_failures() -> None:
