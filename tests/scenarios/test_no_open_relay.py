@@ -105,6 +105,30 @@ def test_a_via_that_names_a_third_party_aims_no_answer_at_it(world: World) -> No
     victim.nothing()
 
 
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@pytest.mark.parametrize("by", ["Request-URI", "Route"])
+def test_a_trusted_peer_is_told_of_a_host_that_does_not_resolve(
+    make_world: MakeWorld, transport: str, method: str, by: str
+) -> None:
+    """RFC 3263 §4: no name, no server; and nothing is left of the request that waited for it."""
+    world = make_world(trusted=(ip_network("192.0.2.0/24"),))
+    peer = world.phone("peer", transport, host="192.0.2.80")
+    tail = f";transport={transport.lower()}"
+    if by == "Route":
+        peer >> peer.request(method, "sip:x@far.test", f"Route: <sip:nowhere.test{tail};lr>")
+    else:
+        peer >> peer.request(method, f"sip:x@nowhere.test{tail}")
+    assert "nowhere.test" in world.resolved[-1]
+    if method == "INVITE":
+        peer << 100
+        failure = peer.fail_call(504)
+    else:
+        failure = peer << 504
+    assert "nowhere.test" in diagnostics_of(failure)[1]
+    peer.nothing()
+
+
 def test_a_trusted_peer_may_relay(make_world: MakeWorld) -> None:
     world = make_world(trusted=(ip_network("192.0.2.0/24"),))
     server, other = world.server("UDP", "192.0.2.51", 5060), world.server("UDP", ELSEWHERE, 5060)

@@ -17,7 +17,7 @@ from tests.harness import (
     reply,
 )
 from tests.scenarios.dialogs.steps import asks, called, ends, opens, talk
-from tests.scenarios.proxy.ladder import refuses
+from tests.scenarios.proxy.ladder import desks, refuses, tag_of
 from tests.scenarios.transactions.steps import over_tcp, over_udp
 
 Sides = tuple[Dialog, Dialog]
@@ -137,6 +137,51 @@ def test_a_late_answer_to_a_cancelled_call_is_acknowledged_and_ended(alice: Part
     alice >> mine.request("ACK")
     bob << "ACK"
     ends(mine, bob)
+
+
+@pytest.mark.parametrize("leaves", [0, 1, 2])
+@pytest.mark.parametrize("hangs_up", ["guest", "focus"])
+def test_one_leg_of_a_conference_ends_and_the_others_go_on(
+    world: World, alice: Party, transport: str, leaves: int, hangs_up: str
+) -> None:
+    """A focus has a call with each guest (RFC 4353); to a proxy they have nothing in common but the focus."""
+    guests = [
+        world.phone(name, transport, host=f"198.51.100.{60 + at}") for at, name in enumerate(("bob", "carl", "dan"))
+    ]
+    legs = []
+    for guest in guests:
+        guest.sign_in()
+        legs.append(talk(alice, guest))
+    focus, theirs = legs.pop(leaves)
+    if hangs_up == "guest":
+        ends(theirs, alice)
+    else:
+        ends(focus, guests[leaves])
+    for ours, others in legs:
+        asks(ours, others.party)
+        asks(others, alice)
+    for ours, others in legs:
+        ends(ours, others.party)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_dialogs_of_one_call_each_has_its_own_end(
+    world: World, alice: Party, transport: str, first: int
+) -> None:
+    """Both phones of a fork have answered: same Call-ID, another tag and another way (§13.2.2.4)."""
+    phones = desks(world, transport, 1.0, 1.0, user="carol")
+    alice >> alice.request("INVITE", phones[0].uri)
+    alice << 100
+    arrived = [phone << "INVITE" for phone in phones]
+    dialogs = []
+    for phone, invite in zip(phones, arrived, strict=True):
+        phone >> reply(invite, 200, tag=tag_of(phone), contact=phone.contact)
+        dialogs.append(alice.calling(alice << 200))
+        alice >> dialogs[-1].request("ACK")
+        phone << "ACK"
+    ends(dialogs[first], phones[first])
+    asks(dialogs[1 - first], phones[1 - first])
+    ends(dialogs[1 - first], phones[1 - first])
 
 
 def test_a_bye_to_a_call_that_was_refused_goes_to_its_target(alice: Party, bob: Party) -> None:

@@ -259,6 +259,65 @@ def test_a_fork_in_which_one_branch_spirals_is_one_call(world: World, transport:
     ends_with(alice, int(response.start.split()[1]))
 
 
+def test_a_spiral_that_ends_in_ranks_tries_one_after_the_other(world: World, transport: str, alice: Party) -> None:
+    (bob,) = desks(world, transport, 1.0)
+    first, second = desks(world, transport, 1.0, 0.5, user="carol")
+    calls(alice)
+    at_bob = bob << "INVITE"
+    onward = passes_on(bob, at_bob, CAROL)
+    bob.sent[onward.call_id] = onward
+    bob >> onward
+    bob << 100
+    trying(bob, at_bob)
+    refuses(first, first << "INVITE", 486)
+    bob.nothing()
+    accepts(second, second << "INVITE")
+    passes_back(bob, bob << 200)
+    hears(alice, 200, second)
+    all_quiet([alice, bob, first, second])
+
+
+@pytest.mark.parametrize("order", ["spiral-first", "phone-first"])
+@pytest.mark.parametrize("taken", [True, False], ids=["taken", "refused"])
+def test_ranks_of_which_one_spirals_are_tried_in_turn(
+    world: World, transport: str, alice: Party, order: str, taken: bool
+) -> None:
+    """The call comes by us twice, and one of its turns is only a part of a sequential fork."""
+    spirals_first = order == "spiral-first"
+    upper, lower = desks(world, transport, 1.0, 0.5)
+    bob, phone = (upper, lower) if spirals_first else (lower, upper)
+    (carol,) = desks(world, transport, 1.0, user="carol")
+    calls(alice)
+    if not spirals_first:
+        refuses(phone, phone << "INVITE", 486)
+    at_bob = bob << "INVITE"
+    onward = passes_on(bob, at_bob, CAROL)
+    bob.sent[onward.call_id] = onward
+    bob >> onward
+    bob << 100
+    trying(bob, at_bob)
+    at_carol = carol << "INVITE"
+    rings(carol, at_carol)
+    passes_back(bob, bob << 180)
+    hears(alice, 180, carol)
+    if taken and not spirals_first:
+        accepts(carol, at_carol)
+        passes_back(bob, bob << 200)
+        hears(alice, 200, carol)
+    else:
+        refuses(carol, at_carol, 480)
+        bob >> bob.ack_failure(bob << 480)
+        refuses(bob, at_bob, 480)
+        if spirals_first and taken:
+            answers(alice, phone, phone << "INVITE")
+        elif spirals_first:
+            refuses(phone, phone << "INVITE", 486)
+            ends_with(alice, 480)
+        else:
+            ends_with(alice, 486)
+    all_quiet([alice, bob, phone, carol])
+
+
 # Max-Forwards
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sipgw.message import Request
 from tests.harness import DOMAIN, Dialog, Party, World, reply
+from tests.scenarios.dialogs.steps import talk
 from tests.scenarios.proxy.ladder import SDP, accepts, calls, hears, tag_of
 from tests.scenarios.transactions.steps import over_udp
 
@@ -172,6 +173,43 @@ def test_an_ack_that_a_phone_sends_back_does_not_come_round(alice: Party, bob: P
     alice >> dialog.request("BYE")
     bob >> reply(bob << "BYE", 200)
     alice << 200
+
+
+@pytest.mark.parametrize("sender", ["caller", "called"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_request_on_the_branch_of_an_ack_is_a_request_of_its_own(
+    alice: Party, bob: Party, method: str, sender: str
+) -> None:
+    """The ACK left no state (§16.11). What is said to it, by whichever side, is no answer to the other request."""
+    mine, theirs = talk(alice, bob)
+    dialog, asked, other = (mine, alice, bob) if sender == "caller" else (theirs, bob, alice)
+    asked >> dialog.request("INVITE", f"Contact: <{asked.contact}>")
+    asked << 100
+    other >> reply(other << "INVITE", 200, contact=other.contact)
+    asked << 200
+    dialog.invite_cseq = dialog.cseq
+    ack = dialog.request("ACK", branch="z9hG4bKsame")
+    asked >> ack
+    acknowledged = other << "ACK"
+    request = dialog.request(method, f"Contact: <{asked.contact}>", branch="z9hG4bKsame")
+    asked >> request
+    if method == "INVITE":
+        asked << 100
+    arrived = other << method
+    assert arrived.via.branch != acknowledged.via.branch
+    for status in (180, 200, 486):
+        for injected in (reply(acknowledged, status), reply(ack, status), reply(request, status)):
+            other >> injected
+            asked >> injected
+        other >> reply(acknowledged, status).encode().replace(b" ACK\r\n", b" " + method.encode() + b"\r\n")
+    for party in (asked, other):
+        party.nothing()
+    other >> reply(arrived, 200, contact=other.contact)
+    assert (asked << 200).cseq.method == method
+    if method == "INVITE":
+        dialog.invite_cseq = dialog.cseq
+        asked >> dialog.request("ACK")
+        other << "ACK"
 
 
 def test_the_ack_arrives_over_another_connection_than_the_invite(world: World, bob: Party) -> None:
