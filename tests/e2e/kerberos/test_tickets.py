@@ -1,19 +1,28 @@
 """Tickets of a real KDC, from our client's side straight to our server's."""
 
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from sipgw.auth.accounts import Account, AccountTable
+from sipgw.auth.answer import Answer
 from sipgw.auth.kerberos_mechanism import KerberosMechanism
+from sipgw.auth.lockout import Lockout, LockoutSettings
 from sipgw.auth.mechanism import Failed, Proven
-from sipgw.auth.sipae_client import SignInError
+from sipgw.auth.sipae_client import SignInError, SipaeClient
+from sipgw.auth.sipae_server import SipaeServer, SipaeSettings
 from sipgw.config import Config, load_config
+from sipgw.events import Flow
+from sipgw.message import Request, parse_message
+from sipgw.message.build import new_request, response_to
 from sipgw.server.kerberos import AcceptedContext, gateway_credentials
 from sipgw.server.kerberos_client import begin
 from tests.e2e.kerberos.kdc import FQDN, REALM, Realm, clock_off, realm, trust
@@ -128,6 +137,72 @@ def test_what_a_ticket_proves_ends_with_it(tmp_path: Path, centre: Realm, monkey
     finally:
         centre.ticket("alice")
     assert lasts is not None and 3000 < lasts <= 3600 + 300
+
+
+OVER = Flow("TCP", "127.0.0.1", 6000, None, 1)
+ALTERED = {
+    "Call-ID": ("Call-ID: c", "Call-ID: d"),
+    "CSeq": ("CSeq: 2 INFO", "CSeq: 3 INFO"),
+    "method": ("INFO sip:", "BYE sip:"),
+    "From URI": ("<sip:alice@contoso.com>;tag=1", "<sip:boss@contoso.com>;tag=1"),
+    "From tag": (";tag=1", ";tag=3"),
+    "To URI": ("<sip:pool@", "<sip:poll@"),
+    "To tag": (";tag=2", ";tag=3"),
+    "identity": ("Identity: <sip:alice@", "Identity: <sip:boss@"),
+    "Expires": ("Expires: 600", "Expires: 0"),
+    "crand": ('crand="', 'crand="0'),
+    "cnum": ('cnum="2"', 'cnum="3"'),
+    "response": ('response="04', 'response="05'),
+    "a short response": ('response="04', 'response="'),
+    "realm": ("Communications Service", "Communications service"),
+    "targetname": (f'targetname="{SERVICE}"', f'targetname="{SERVICE.upper()}"'),
+    "scheme": ("Authorization: Kerberos", "Authorization: NTLM"),
+}
+
+
+def whole(method: str, cseq: int, to: str = "<sip:pool@contoso.com>;tag=2") -> Request:
+    lines = ["Via: SIP/2.0/TCP a;branch=z9hG4bKx", "From: <sip:alice@contoso.com>;tag=1", f"To: {to}", "Call-ID: c"]
+    lines += [f"CSeq: {cseq} {method}", "P-Asserted-Identity: <sip:alice@contoso.com>", "Expires: 600"]
+    return new_request(method, "sip:contoso.com", lines)
+
+
+def test_whole_messages_and_none_that_was_altered(config: Config) -> None:
+    """As tests/auth/test_sipae_tampered.py has it for NTLM, with the signatures that GSSAPI makes; both ways."""
+    counters = Counter[str]()
+    lockout = Lockout(LockoutSettings(), counters)
+    server = SipaeServer([mechanism(config)], SipaeSettings(), lockout, Random(1), counters)
+    client = SipaeClient({"kerberos": begin}, Random(2))
+    carrier = whole("REGISTER", 1, "<sip:alice@contoso.com>")
+    client.challenged(carrier, server.challenges(401, 0.0)[0].partition(": ")[2], 401, 0.0)
+    client.seal(carrier)
+    bare = parse_message(re.sub(rb', crand="[^\r]*', b"", carrier.encode()))
+    assert isinstance(bare, Request) and isinstance(server.judge(bare, OVER, 0.0), Answer), (
+        "the last step is signed too"
+    )
+    client = SipaeClient({"kerberos": begin}, Random(2))
+    carrier = whole("REGISTER", 1, "<sip:alice@contoso.com>")  # a ticket's request is good once
+    client.challenged(carrier, server.challenges(401, 0.0)[0].partition(": ")[2], 401, 0.0)
+    client.seal(carrier)
+    assert server.judge(carrier, OVER, 0.0) is ALICE
+    told = response_to(carrier, 200)
+    server.sign(told, OVER)
+    assert "authentication-info" in told.index and not client.check(told, 0.0)
+    client.settled(carrier)
+    request = whole("INFO", 2)
+    client.seal(request)
+    text = request.encode().decode()
+    for what, (old, new) in ALTERED.items():
+        assert text.count(old) == 1, what
+        altered = parse_message(text.replace(old, new).encode())
+        assert isinstance(altered, Request)
+        assert not isinstance(server.judge(altered, OVER, 0.0), Account), what
+    assert server.judge(request, OVER, 0.0) is ALICE
+    assert isinstance(server.judge(request, OVER, 0.0), Answer), "once"
+    down = whole("INFO", 7, "<sip:alice@contoso.com>;tag=1")
+    server.sign(down, OVER)
+    assert not client.check(down, 0.0)
+    bent = parse_message(down.encode().replace(b"Call-ID: c", b"Call-ID: d"))
+    assert isinstance(bent, Request) and client.check(bent, 0.0) == "wrongly signed"
 
 
 def test_signatures_are_good_in_any_order(config: Config) -> None:
