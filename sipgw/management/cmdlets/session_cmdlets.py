@@ -35,6 +35,30 @@ def _account_name(value: Value) -> str:
         raise ValueError("an account's name such as CORP\\alice or alice@corp.contoso.com") from None
 
 
+_AROUND = (
+    Cmdlet(
+        "Import-Module",
+        "Has no effect.",
+        _import_module,
+        (
+            Parameter("Name", kinds.texts, required=True, position=0),
+            Parameter("Force", SWITCH, unused="they are here already"),
+        ),
+        aliases=("ipmo",),
+    ),
+    Cmdlet(
+        "Get-Credential",
+        "Ask for the password of an account.",
+        _get_credential,
+        (
+            Parameter("Credential", _account_name, ("UserName",), required=True, position=0),
+            Parameter("Message", kinds.text, unused="the question names the account"),
+            Parameter("Title", kinds.text, unused="the question names the account"),
+        ),
+    ),
+)
+
+
 def help_on(cmdlet: Cmdlet) -> list[str]:
     """What Get-Help says of it."""
     lines = [cmdlet.name, f"    {cmdlet.about}", ""]
@@ -72,26 +96,7 @@ def cmdlets(known: Callable[[], Sequence[Cmdlet]]) -> tuple[Cmdlet, ...]:
         ]
 
     return (
-        Cmdlet(
-            "Import-Module",
-            "Has no effect.",
-            _import_module,
-            (
-                Parameter("Name", kinds.texts, required=True, position=0),
-                Parameter("Force", SWITCH, unused="they are here already"),
-            ),
-            aliases=("ipmo",),
-        ),
-        Cmdlet(
-            "Get-Credential",
-            "Ask for the password of an account.",
-            _get_credential,
-            (
-                Parameter("Credential", _account_name, ("UserName",), required=True, position=0),
-                Parameter("Message", kinds.text, unused="the question names the account"),
-                Parameter("Title", kinds.text, unused="the question names the account"),
-            ),
-        ),
+        *_AROUND,
         Cmdlet(
             "Get-Help",
             "Tell of a cmdlet and its parameters.",

@@ -1,5 +1,5 @@
 """A cut-over killed at each of its changes, against a gateway that runs and where everybody signs in: by its API, as it
-is by default. tests/management/test_cutover.py has every other moment, on a store."""
+is by default. tests/management/test_cutover_back.py has every other moment, on a store."""
 
 import json
 import os
