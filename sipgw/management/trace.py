@@ -15,7 +15,9 @@ from sipgw.management.api_client import ApiError, GatewayClient, running_gateway
 from sipgw.management.parameters import FILE, Parsed, config_option
 from sipgw.management.trace_capture import write_capture
 from sipgw.management.trace_text import heading, ladder, line_of, messages, printable
+from sipgw.message.values import host_port
 from sipgw.server.admin.call_models import CallBody
+from sipgw.server.running import read_running
 
 LAST = 10  # calls that are shown without --last
 POLL = 0.5  # seconds between looks with --follow
@@ -79,7 +81,12 @@ def _gateway(config: Config) -> GatewayClient:
     found = running_gateway(config)
     if found is not None:
         return found
-    address = f"{config.admin.listen[0]}:{config.admin.listen[1]}"
+    address = host_port(*config.admin.listen)
+    running = read_running(config.store.path)
+    if running is not None:
+        who = f"the gateway (pid {running.pid}) that runs on {config.store.path}"
+        advice = f"name the address that it has, or free that one and kill -HUP {running.pid}"
+        raise ApiError(f"{who} does not answer at admin.listen, {address}: {advice}")
     raise ApiError(
         f"no gateway that runs on {config.store.path} answers at {address}; is it running, by this --config?"
     )

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,17 @@ def test_errors_are_one_clear_line(answer: bytes, kind: type[Exception], said: s
 def test_a_wildcard_is_asked_for_on_this_machine() -> None:
     assert GatewayClient("0.0.0.0", 8060).url == "http://127.0.0.1:8060"
     assert GatewayClient("::", 8060).url == "http://[::1]:8060"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"), [(False, "wants a token, and no file is named"), (True, "does not know the first token of ")]
+)
+def test_a_token_that_is_not_the_right_one(tmp_path: Path, named: bool, said: str) -> None:
+    """The key is named, and where the right file is."""
+    config, file = default_config(), tmp_path / "tokens"
+    file.write_text(f"other {'0' * 20}\n", "utf-8")
+    with somebody(JSON % (401, PROBLEM % (b"unauthorized", 401))) as port:
+        changed = {"listen": ("127.0.0.1", port), "token_file": file if named else None}
+        with pytest.raises(ApiError, match=rf"admin\.token_file: the gateway at 127\.0\.0\.1:{port} {said}") as caught:
+            running_gateway(replace(config, admin=config.admin.model_copy(update=changed)))
+    assert str(caught.value).endswith("; name the file that admin.token_file names in its own configuration")

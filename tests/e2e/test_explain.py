@@ -68,7 +68,7 @@ async def test_a_connection_is_asked_of_the_gateway(tmp_path: Path) -> None:
         assert status == 0 and any("the user's own connection, which stands" in line for line in said), said
         assert not any(line.startswith("unless ") for line in said)
         await alice.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while any("which stands" in line for line in said):
                 _, said = await output_of(*asked)
         assert any(

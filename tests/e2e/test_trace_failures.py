@@ -55,7 +55,7 @@ listen = "127.0.0.1:{admin}"
 interval = 0
 fall = 1
 [timers]
-first_response = 0.5
+first_response = 2.0
 connect = 2.0
 [limits]
 max_delay = 5.0
