@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from sipgw.auth.accounts import Account
-from sipgw.config import parse_config
+from sipgw.config import Config, parse_config
 from sipgw.observability import log
 from sipgw.registry import Endpoint
 from sipgw.server import app as app_module
@@ -26,7 +26,6 @@ from sipgw.server.admin import lag
 from sipgw.server.admin.lag import LoopLag
 from sipgw.server.app import GatewayApp
 from sipgw.server.directory_entries import Found
-from sipgw.server.ears import Ears
 from sipgw.server.store_file import StoreError
 from tests.ports import free_port
 from tests.server.certificates import issue
@@ -245,14 +244,12 @@ async def test_what_the_command_line_changes_meanwhile_is_not_missed(
 ) -> None:
     written(tmp_path, '"udp:127.0.0.1:0"')
     async with gateway(tmp_path) as app:
-        listen = app.shell.listen
 
-        async def slowly(ears: list[Ears]) -> None:
+        async def slowly(config: Config) -> None:
             app.store.add_endpoint(Endpoint("sip:second@contoso.com", POOL), time.time())
             app.follow_store()
-            await listen(ears)
 
-        monkeypatch.setattr(app.shell, "listen", slowly)
+        monkeypatch.setattr(app, "_read_users", slowly)
         assert await app.reload() == []
         app.follow_store()
         assert [endpoint.sip_address for endpoint in app.registry.endpoints()] == ["sip:second@contoso.com"]
