@@ -87,6 +87,7 @@ async def play_all(folder: Path, transport: str) -> dict[str, Outcome]:
         program = await stack.enter_async_context(sipgw("serve", "--config", config(folder, transport, ports)))
         port = (await program.ports())[transport]
         found = await asyncio.gather(*(play(race, folder / race.name, ports[race.endpoint], port) for race in chosen))
+        await program.quiet()
         assert await program.stop() == 0
     return {race.name: one for race, one in zip(chosen, found, strict=True)}
 
@@ -113,6 +114,7 @@ async def play_lossy(folder: Path) -> Outcome:
         more = ["-r", str(RATE), "-p", str(free_port()), f"127.0.0.1:{(await gateway.ports())['udp']}"]
         async with sipp(near, near / "scenario.xml", *common, *more) as client:
             statuses = await client.wait(), await pool.wait()
+        await gateway.quiet()
         assert await gateway.stop() == 0
     return outcome(near, statuses[0]), outcome(far, statuses[1])
 
