@@ -50,11 +50,14 @@ def test_a_lossy_round_is_not_clean(fault: dict[str, Any]) -> None:
     assert not is_clean(CLEAN | fault)
 
 
-def test_a_client_that_signs_is_let_in_and_answered() -> None:
-    caller = signed.Caller(signs=True)
+@pytest.mark.parametrize(("scheme", "challenged"), [("", 0), ("ntlm", 0), ("digest", 1)])
+def test_a_client_that_signs_is_let_in_and_answered(scheme: str, challenged: int) -> None:
+    caller = signed.Caller(scheme)
     for _ in range(3):
         caller.call()
-    assert caller.engine.counters["sipae_bad_signature"] == caller.engine.counters["challenged"] == 0
+    counted = caller.engine.counters
+    assert (counted["sipae_bad_signature"], counted["challenged"]) == (0, challenged)
+    assert counted["digest_accepted"] == (3 * signed.VERIFIED if scheme == "digest" else 0)
     assert caller.spent > 0
 
 

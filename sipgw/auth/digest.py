@@ -4,6 +4,7 @@ Texts are as on the wire, one character for each byte (Latin-1), as everywhere i
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sipgw.auth.password import digest
 from sipgw.message.errors import MalformedMessage
@@ -16,7 +17,8 @@ CHALLENGE = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 CREDENTIALS = {401: "Authorization", 407: "Proxy-Authorization"}
 
 
-def read_auth(value: str) -> tuple[str, dict[str, str]]:
+@lru_cache(maxsize=4)  # what is checked is read again at once, to be dropped
+def read_auth(value: str) -> tuple[str, Mapping[str, str]]:
     """One challenge or one set of credentials: the scheme in lower case, and its parameters, unquoted, by their names
     in lower case. Raises MalformedMessage, also for a parameter that is there twice."""
     scheme, rest = scheme_of(value)

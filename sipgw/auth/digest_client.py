@@ -1,6 +1,6 @@
 """The client's side of Digest: from a 401 or 407 to the credentials of the request sent again (RFC 3261 §22)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
 
 from sipgw.auth.digest import CHALLENGE, CREDENTIALS, from_wire, read_auth, response_of, to_wire
@@ -9,7 +9,7 @@ from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Response
 from sipgw.message.values import quote
 
-_Params = dict[str, str]
+_Params = Mapping[str, str]
 
 
 class _Session:

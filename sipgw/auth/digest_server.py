@@ -7,6 +7,7 @@ a nonce that was sent to where the request comes from: nobody can make another's
 import hmac
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -156,7 +157,7 @@ class DigestServer:
         return Checked(Outcome.ACCEPTED, name, account)
 
 
-def _algorithm(params: dict[str, str], offered: tuple[str, ...]) -> str:
+def _algorithm(params: Mapping[str, str], offered: tuple[str, ...]) -> str:
     """The algorithm as we write it, "" when it was not offered; MD5 where none is named (RFC 7616 §3.4)."""
     named = params.get("algorithm", "MD5").upper()
     return named if named in offered else ""
