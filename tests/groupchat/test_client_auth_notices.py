@@ -1,5 +1,7 @@
 """What a person with the emulated client is told when a sign-in does not last, and when messages were not heard."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sipgw.events import Notice
@@ -58,3 +60,23 @@ async def test_each_failure_to_come_back_waits_longer(monkeypatch: pytest.Monkey
     tell(one, "disconnected", reason="reset")
     assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 0.25]
     assert complaints == []
+
+
+async def test_a_pool_that_does_not_answer_a_bye_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _ = client()
+    done: list[str] = []
+
+    def act(action: str) -> None:
+        done.append(action)
+        if action == "sign out":
+            tell(one, "signed out")
+
+    monkeypatch.setattr(one, "_client", SimpleNamespace(hang_up="hang up", sign_out="sign out"), raising=False)
+    monkeypatch.setattr(one, "_act", act)
+    await one.sign_out()
+    assert done == ["hang up", "sign out"]
+
+
+async def test_one_that_was_not_started_has_nothing_to_leave() -> None:
+    one, _ = client()
+    await one.leave()

@@ -12,7 +12,7 @@ from sipgw.management.cmdlets.catalog import find_cmdlet
 from sipgw.management.cmdlets.cmdlet import ACTIONS, Call, Cmdlet, Host
 from sipgw.management.cmdlets.errors import CmdletError, told
 from sipgw.management.cmdlets.items import Item
-from sipgw.management.cmdlets.parser import parse
+from sipgw.management.cmdlets.parser import MAX_DEPTH, parse
 from sipgw.management.cmdlets.rehearsal_backend import RehearsalBackend
 from sipgw.management.cmdlets.scanner import PREFERENCES
 from sipgw.management.cmdlets.syntax import Argument, Command, Named, Nested, Pipeline, Script, Splat, Template
@@ -76,8 +76,10 @@ class Run:
             raise Stopped from error
         return found
 
-    def _check(self, pipeline: Pipeline) -> None:
+    def _check(self, pipeline: Pipeline, depth: int = 0) -> None:
         """Whether all commands could be carried out, as far as is known beforehand. Raises CmdletError."""
+        if depth > MAX_DEPTH:
+            raise CmdletError("too many script blocks within each other", "ParserError", pipeline.place)
         if pipeline.source is not None:
             self._check_value(pipeline.source.value)
         piped = pipeline.source is not None
@@ -91,7 +93,7 @@ class Run:
                     values.get(parameter.name), Script
                 ):
                     for inner in self._block(values[parameter.name]):
-                        self._check(inner)
+                        self._check(inner, depth + 1)
             for value in values.values():
                 self._check_value(value)
             piped = True

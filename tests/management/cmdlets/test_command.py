@@ -170,6 +170,13 @@ def test_microsofts_own_example(sipgw: Run, monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_script_blocks_within_each_other_are_bounded(sipgw: Run) -> None:
+    found = sipgw("cmdlet", f"{NEW.format('a')}; 'x'{' | % {{ $_' * 200}{'}' * 200}".replace("{{", "{"))
+    assert found.status == 1 and "too many script blocks within each other" in found.err
+    assert sipgw("cmdlet", "'x' | % { $_ | % { \"$_ $_\" } }").out == "x x\n"
+    assert sipgw("cmdlet", SHOW).out == DECLARED
+
+
 @pytest.mark.parametrize("text", [b"bob\n", b"\xff\xfe"])
 def test_a_file_of_passwords_that_is_none(sipgw: Run, tmp_path: Path, text: bytes) -> None:
     (tmp_path / "secrets").write_bytes(b"alice hidden\n" + text)
