@@ -24,8 +24,11 @@ class Outcome:
     retry_after: int = 0
 
 
-def best(outcomes: list[Outcome]) -> Outcome:
-    """The outcome to return; `outcomes` is not empty. The first among equals."""
+def best(outcomes: list[Outcome], cancelled: bool = False) -> Outcome:
+    """The outcome to return; `outcomes` is not empty. The first among equals. Who has `cancelled` is told that in 4xx,
+    whatever branches answered before."""
+    if cancelled and (ended := [outcome for outcome in outcomes if outcome.status == 487]):
+        outcomes = ended[:1] + [outcome for outcome in outcomes if _rank(outcome)[0] != 4]
     return min(outcomes, key=_rank)
 
 

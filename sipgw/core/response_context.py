@@ -252,7 +252,7 @@ class ResponseContext:
         if self._groups and not self._cancelled:
             self._start_group(now)
         else:
-            self._answer(best(self._outcomes), now)
+            self._answer(best(self._outcomes, self._cancelled), now)
 
     def _answer(self, outcome: Outcome, now: float) -> None:
         if outcome.status == 408 and self._server.method != "INVITE":

@@ -45,3 +45,12 @@ def test_a_servers_own_answer_before_one_of_our_making() -> None:
     assert best([ours, theirs]) is theirs
     assert best([ours]) is ours
     assert best([ours, answered(500)]) is ours
+
+
+@pytest.mark.parametrize(
+    ("statuses", "chosen"),
+    [((404, 487), 487), ((401, 487, 486), 487), ((487, 603), 603), ((487, 302), 302), ((500, 487), 487), ((404,), 404)],
+)
+def test_who_has_cancelled_is_told_so(statuses: tuple[int, ...], chosen: int) -> None:
+    for order in permutations(statuses):
+        assert best([answered(status) for status in order], cancelled=True).status == chosen

@@ -206,10 +206,14 @@ def test_the_challenges_of_all_ranks_go_back_together(world: World, transport: s
     assert response.lines_of("proxy-authenticate") == ['Digest realm="three", nonce="3"']
 
 
-def test_a_cancelled_call_is_not_offered_to_the_next_rank(world: World, transport: str, alice: Party) -> None:
+@pytest.mark.parametrize("earlier", [500, 404, 401])
+def test_a_cancelled_call_is_not_offered_to_the_next_rank(
+    world: World, transport: str, alice: Party, earlier: int
+) -> None:
+    """And its caller is told that it is cancelled, not what an earlier rank had to say."""
     first, second, third = desks(world, transport, 1.0, 0.5, 0.2)
     invite = calls(alice)
-    refuses(first, first << "INVITE", 500)
+    refuses(first, first << "INVITE", earlier)
     at_second = second << "INVITE"
     rings(second, at_second)
     hears(alice, 180, second)
