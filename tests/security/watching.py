@@ -76,6 +76,9 @@ class Attacker:
         status = 0
         for message in list(self.party.inbox):
             self.party.inbox.remove(message)
+            if isinstance(message, Request):
+                assert message.method == "NOTIFY", message.start  # of its subscription to itself
+                continue
             assert isinstance(message, Response)
             status = message.status
             if status >= 300 and message.cseq.method == "INVITE":
