@@ -20,7 +20,29 @@ _ANSWER_OTHER_BRANCH = (
     "forwards by the next Via."
 )
 
+_RECORDED_NOTIFY = (
+    "RFC 6665 §4.3, §4.4.1: a NOTIFY may be the first that a subscriber hears of a dialog, and its Record-Route is the "
+    "route set then; so every one is recorded, and its answer copies that. Kamailio's script records only what has no "
+    "To tag."
+)
+
 CALLS: tuple[Difference, ...] = (
+    Difference(
+        ("subscription",),
+        {
+            "caller NOTIFY.record-route": ("<sip:{proxy};lr>", "absent"),
+            "pool 200 to 1 NOTIFY.record-route": ("<sip:{proxy};lr>", "absent"),
+        },
+        _RECORDED_NOTIFY,
+    ),
+    Difference(
+        ("tcp_pool_calls_back",),
+        {
+            "caller NOTIFY.record-route": ("<sip:{proxy};lr> | <sip:{proxy};lr;transport=tcp>", "absent"),
+            "tcppool 200 to 7 NOTIFY.record-route": ("<sip:{proxy};lr> | <sip:{proxy};lr;transport=tcp>", "absent"),
+        },
+        _RECORDED_NOTIFY,
+    ),
     Difference(
         ("inside_without_route",),
         {
