@@ -271,7 +271,7 @@ class World:
     ) -> None:
         self.now = 1000.0
         self.engine = make_engine(pools, endpoints, **settings)
-        self.listeners = self.engine.router.listeners
+        self.listeners = self.engine.router.own.listeners
         self.logs: list[Log] = []
         self.closed: list[Close] = []
         self.persisted: list[Persist] = []

@@ -156,7 +156,7 @@ class Proxy:
         limits = Limits(hops_left(request), breadth_left(request))
         check_proxy_require(request)
         mark = fingerprint(request)
-        check_loop(request, self.router.own_sent_by, mark)
+        check_loop(request, self.router.own.sent_by, mark)
         route = self.router.route(request, transaction.flow, now)
         exempt = route.in_dialog or route.unresolved is not None  # what waits for a name comes by here again
         if self.entrance is None or exempt or self.entrance.has_room(transaction, now):
@@ -266,7 +266,7 @@ class Proxy:
         offered = self.aliases.find(hop) if self.aliases else None
         if offered is not None:
             return via, offered
-        listener = self.router.listener_towards(hop)
+        listener = self.router.own.towards(hop)
         listens = listener is not None and listener.transport == "TLS"
         return f"{via};alias" if listens and self.shown.to(hop.server_name) else via, hop
 
@@ -288,8 +288,8 @@ class Proxy:
             token = self._tokens.make(request.call_id, request.from_tag, write_side(source), write_side(hop, pool))
         elif request.method not in NOTIFYING:
             return []
-        callee = self.router.suffix_for(hop)
-        caller = self.router.suffix_for(source)
+        callee = self.router.own.suffix_for(hop)
+        caller = self.router.own.suffix_for(source)
         scheme = parse_uri(target.uri or request.uri).scheme  # item 4: sips stays sips
         lines = [f"Record-Route: <{scheme}:{token}@{callee}>"]
         if caller != callee:  # a caller that was not asked for sips may have no way to use it
@@ -298,7 +298,7 @@ class Proxy:
         return lines
 
     def sent_by(self, hop: Flow | Hop) -> str:
-        listener = self.router.listener_towards(hop)
+        listener = self.router.own.towards(hop)
         return listener.sent_by if listener is not None else self._fqdn
 
     def _cancel(self, transaction: ServerTransaction, now: float) -> None:

@@ -23,16 +23,17 @@ from sipgw.core.flow_token import FlowTokens, Side, checksum
 from sipgw.core.gruu import is_gruu, is_temporary
 from sipgw.core.location import Binding, LocationService
 from sipgw.core.outbound import path_uri
+from sipgw.core.own_addresses import OwnAddresses
 from sipgw.core.pool_servers import PoolServers
 from sipgw.core.route import Route, Target, add_target, not_located, only_secure, over_tls
 from sipgw.core.trust import Network, is_trusted
 from sipgw.events import Flow, Hop, Listener
 from sipgw.locating import Destination, Locator, NotLocated, of_uri
-from sipgw.locating.destination import DEFAULT_PORTS, is_address
+from sipgw.locating.destination import is_address
 from sipgw.message.errors import MalformedMessage
 from sipgw.message.message import Request
 from sipgw.message.uri import SipUri, parse_uri, sip_uri
-from sipgw.message.values import bracketed, host_port, parse_name_addr, split_list
+from sipgw.message.values import host_port, parse_name_addr, split_list
 from sipgw.registry import Pool, Registry
 
 OTHER_SIDE: Final = "the other side of the dialog"
@@ -52,7 +53,7 @@ class RoutingSettings:
 
 
 class Router:
-    """Decides; holds nothing but references to the tables it looks things up in.
+    """Decides; holds nothing but references to the tables it looks things up in, and `own`, the addresses of ours.
 
     `flows` maps the id of every live connection to its flow, `lost` that of a trusted peer's which is gone to the
     address that it came from; `accounts` are the users, None where nobody knows them.
@@ -81,51 +82,13 @@ class Router:
         self._locator = locator
         self.servers = servers
         self._random = random
-        self.listeners: list[Listener] = []
         self._sides: dict[Side, Target] = {}
-        self._stands_for: dict[tuple[str, bool], Listener | None] = {}
-        self._own_names: set[str] = set()
-        self._own_hosts: set[str] = set()
-        self._own_suffixes: set[str] = set()
-        self.own_sent_by: frozenset[str] = frozenset()
-        self.set_listeners(listeners)
+        self.own = OwnAddresses(settings.fqdn, listeners)
 
     def set_listeners(self, listeners: list[Listener]) -> None:
-        self.listeners = listeners
-        self._own_names = {self._settings.fqdn.lower()}
-        self._own_hosts = {self._settings.fqdn.lower(), *(listener.host.lower() for listener in listeners)}
-        for listener in listeners:
-            self._own_names |= {listener.sent_by.lower(), host_port(listener.host, listener.port).lower()}
-            if listener.port == DEFAULT_PORTS[listener.transport]:  # §19.1.2: no port names this one
-                self._own_names.add(bracketed(listener.host).lower())
-        self._own_suffixes = {route_suffix(listener) for listener in listeners}
-        self.own_sent_by = frozenset(listener.sent_by.lower() for listener in listeners)
-        kinds = [(transport, ipv6) for transport in DEFAULT_PORTS for ipv6 in (False, True)]
-        self._stands_for = {kind: self._listener_for(*kind) for kind in kinds}
+        """Go by other addresses of ours from now on."""
+        self.own = OwnAddresses(self._settings.fqdn, listeners)
         self._sides = {}
-
-    def listener_for(self, transport: str, ipv6: bool = False) -> Listener | None:
-        """The listener that stands for us towards a hop."""
-        return self._stands_for[transport, ipv6]
-
-    def _listener_for(self, transport: str, ipv6: bool) -> Listener | None:
-        """The listener that stands for us towards a hop: same transport, same family where there is a choice."""
-        same = [listener for listener in self.listeners if listener.transport == transport]
-        for listener in same:
-            if (":" in listener.host) == ipv6:
-                return listener
-        return (same or self.listeners or [None])[0]  # type: ignore[list-item]
-
-    def listener_towards(self, to: Flow | Hop) -> Listener | None:
-        """The listener that stands for us towards a peer: the one it came in by, else one of the hop's transport."""
-        if isinstance(to, Flow) and to.listener is not None:
-            return to.listener
-        return self.listener_for(to.transport, ":" in to.host)
-
-    def suffix_for(self, to: Flow | Hop) -> str:
-        """What follows the @ of a Record-Route URI by which this peer reaches us."""
-        listener = self.listener_towards(to)
-        return route_suffix(listener) if listener is not None else f"{self._settings.fqdn};lr"
 
     def route(self, request: Request, flow: Flow, now: float) -> Route:
         """Decide on a validated request. Pops our own Route values. Raises MalformedMessage for unreadable URIs."""
@@ -153,7 +116,7 @@ class Router:
     def _without_own_maddr(self, request: Request, uri: SipUri) -> SipUri:
         """§16.4: a maddr that names us has done its work, and the port and transport with it."""
         maddr = (uri.params["maddr"] or "").lower()
-        if maddr not in self._settings.domains and maddr not in self._own_hosts:
+        if maddr not in self._settings.domains and maddr not in self.own.hosts:
             return uri
         kept = [(key, value) for key, value in uri.params.items() if key not in ("maddr", "transport")]
         params = "".join(f";{key}" if value is None else f";{key}={value}" for key, value in kept)
@@ -165,7 +128,7 @@ class Router:
         """Whether a URI names this server and no user of it."""
         if uri.user is not None:
             return False
-        return uri.host in self._settings.domains or host_port(uri.host, uri.port).lower() in self._own_names
+        return uri.host in self._settings.domains or host_port(uri.host, uri.port).lower() in self.own.names
 
     def _pop_own_routes(self, request: Request) -> str:
         """Remove Route values that name us (§16.4); the token that the last of them carries, "" without one.
@@ -197,12 +160,12 @@ class Router:
     def _own_token(self, value: str) -> str | None:
         """The user part of a Route value that names us, None for somebody else's."""
         at, end = value.find("@"), value.find(">")
-        if value.startswith("<sip:") and at > 0 and value[at + 1 : end] in self._own_suffixes:
+        if value.startswith("<sip:") and at > 0 and value[at + 1 : end] in self.own.suffixes:
             return value[5:at]
         uri = parse_uri(parse_name_addr(value).uri)
         if self.is_self(uri):
             return ""
-        ours = host_port(uri.host, uri.port).lower() in self._own_names
+        ours = host_port(uri.host, uri.port).lower() in self.own.names
         return (uri.user or "") if ours else None
 
     def _inside_dialog(self, token: str, request: Request, now: float) -> Route:
@@ -293,7 +256,7 @@ class Router:
 
     def _hop_of(self, side: Side) -> Flow | Hop | None:
         if side.datagram:
-            return Flow("UDP", side.host, side.port, self.listener_for("UDP", ":" in side.host))
+            return Flow("UDP", side.host, side.port, self.own.listener_for("UDP", ":" in side.host))
         if not side.transport:
             return None
         pool = self._pools.get(side.pool)
@@ -397,7 +360,7 @@ class Router:
         elif binding.reg_id:
             if transport != "UDP":
                 return None
-            hops = [Flow("UDP", host, port, self.listener_for("UDP", ":" in host))]
+            hops = [Flow("UDP", host, port, self.own.listener_for("UDP", ":" in host))]
         else:
             dialled = uri.transport or transport
             if dialled not in ("UDP", "TCP"):
@@ -419,7 +382,7 @@ class Router:
         pool = self._pool_at(uri, now)
         if pool is not None:
             return self._to_pool(pool, f"pool {pool.fqdn}", now)
-        own = host_port(uri.host, uri.port).lower() in self._own_names
+        own = host_port(uri.host, uri.port).lower() in self.own.names
         if own and uri.user is not None:
             return Route(failure=NO_USER, details={"detail": f"{uri.host} serves {', '.join(self._settings.domains)}"})
         if self.trusts(flow):
@@ -510,9 +473,3 @@ class Router:
                 continue
             found.append(Flow(side.transport or "TCP", side.host, side.port, None, side.cid))
         return found
-
-
-def route_suffix(listener: Listener) -> str:
-    """What follows the @ in the Record-Route URI of a listener."""
-    transport = "" if listener.transport == "UDP" else f";transport={listener.transport.lower()}"
-    return f"{listener.sent_by}{transport};lr"

@@ -36,7 +36,7 @@ class Deregistration:
         layer.out.append(Log("info", "signed out by a further endpoint", fields))
         if subscription is None or flow is None:
             return
-        listener = self._proxy.router.listener_towards(flow)
+        listener = self._proxy.router.own.towards(flow)
         sent_by = listener.sent_by if listener is not None else "invalid"
         branch = layer.new_branch()
         request = _notification(binding, subscription, flow, sent_by, branch)

@@ -103,7 +103,7 @@ class FrontEnd:
         return "", ""
 
     def _contact(self, listener: Listener | None, transport: str) -> str:
-        where = listener or self._proxy.router.listener_for(transport)
+        where = listener or self._proxy.router.own.listener_for(transport)
         sent_by = where.sent_by if where is not None else "invalid"
         return f"sip:{sent_by};transport={transport.lower()}"
 

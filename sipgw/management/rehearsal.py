@@ -88,7 +88,7 @@ class Rehearsal:
         for binding in self.engine.location:
             transport, host, port = binding.source
             if transport != "UDP" and not binding.path and (self.standing is None or binding.key in self.standing):
-                listener = self.engine.router.listener_for(transport, ":" in host)
+                listener = self.engine.router.own.listener_for(transport, ":" in host)
                 binding.flow = Flow(transport, host, port, listener, next(self._cids))
 
     def _health(self, state: ServerState) -> ServerHealth:
@@ -111,7 +111,7 @@ class Rehearsal:
         return None
 
     def _flow(self, host: str, names: tuple[str, ...] = ()) -> Flow:
-        listeners = self.engine.router.listeners
+        listeners = self.engine.router.own.listeners
         listener = next((one for one in listeners if one.transport != "UDP"), listeners[0])
         cid = next(self._cids) if listener.transport != "UDP" else 0
         return Flow(listener.transport, host, 5060, listener, cid, names)

@@ -170,14 +170,12 @@ class Shell:
 
     def _keep_alive(self, data: bytes, flow: Flow) -> None:
         """What only keeps a NAT binding open, and what is not SIP at all."""
-        if not stun.is_stun(data):
-            message = data.lstrip(b"\r\n")  # §7.5
-            if message and message != b"\0":
-                self.received(message, flow)
-            return
-        answer = stun.answer(data, flow.host, flow.port)
-        if answer is not None:
-            self._send_datagram(answer, flow.host, flow.port, flow.listener)
+        if stun.is_stun(data):
+            answer = stun.answer(data, flow.host, flow.port)
+            if answer is not None:
+                self._send_datagram(answer, flow.host, flow.port, flow.listener)
+        elif (message := data.lstrip(b"\r\n")) and message != b"\0":  # §7.5
+            self.received(message, flow)
 
     def received(self, data: bytes, flow: Flow) -> None:
         now = self._loop.time()
@@ -194,8 +192,7 @@ class Shell:
 
     def write(self, cid: int, data: bytes) -> bool:
         """Over a connection that is held here, for another worker; False when it is gone."""
-        connection = self._connections.get(cid)
-        if connection is not None:
+        if (connection := self._connections.get(cid)) is not None:
             connection.write(data)
         return connection is not None
 

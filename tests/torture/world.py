@@ -29,7 +29,7 @@ class TortureWorld(World):
         networks = (ip_network("198.51.100.0/24"),) if trusted else ()
         settings = EngineSettings(FQDN, frozenset(DOMAINS), SECRET, networks, rates=Rates())
         self.engine = Engine(settings, Registry((), domains=DOMAINS), make_listeners(), Random(1))
-        self.listeners = self.engine.router.listeners
+        self.listeners = self.engine.router.own.listeners
         self.names = dict(NAMES)
         self.sent: list[tuple[Send, Message]] = []
         self.left = b""

@@ -151,7 +151,7 @@ def test_at_twice_as_many_it_has_to_wait_too(world: World, alice: Party, pool: P
 def test_what_only_looks_like_a_call_that_stands_is_turned_away(
     world: World, alice: Party, pool: Party, waiting: Party, routes: list[str]
 ) -> None:
-    there = world.engine.router.listeners[0].sent_by
+    there = world.engine.router.own.listeners[0].sent_by
     lines = [f"Route: {route.format(there=there)}" for route in routes]
     alice >> alice.request("INFO", CONTACT_OBJECT, *lines, to=f"{CONTACT_OBJECT}>;tag=x;y=<")
     turned_away(alice)
