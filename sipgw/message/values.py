@@ -176,7 +176,7 @@ def _learn_via_head(main: str) -> tuple[str, str, str, int, str]:
 def _via_params(text: str) -> list[tuple[str, str | None]]:
     """Stricter than for an address, whose parameters are not ours: what a Via says decides where answers go."""
     params = parse_params(text)
-    if len(params) <= text.count(";") or " " in text:  # one is empty, a semicolon is quoted, or there is white space
+    if len(params) <= text.count(";") or " " in text or '"' in text:  # one is empty, or not all is plain
         _check_params(text)
     return params
 

@@ -80,6 +80,6 @@ def test_without_gssapi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ConfigError) as raised:
         kerberos.gateway_credentials(config)
     (problem,) = raised.value.problems
-    assert problem.startswith(f"{path}: auth.schemes: ") and "pip install 'sipgw[kerberos]'" in problem
+    assert problem.startswith(f"{path}:4: auth.schemes: ") and "pip install 'sipgw[kerberos]'" in problem
     with pytest.raises(SignInError, match=r"sipgw\[kerberos\]"):
         kerberos_client.begin("sip/sipgw.contoso.com")

@@ -53,6 +53,7 @@ def test_via(text: str, transport: str, host: str, port: int, branch: str) -> No
         "SIP/2.0/UDP [::1",
         "SIP/2.0/UDP :5060",
         "SIP/2.0/UDP ;branch=1",
+        'SIP/2.0/UDP host;"branch=1',  # or what is added after it would be in quotes
     ],
 )
 def test_what_is_no_via(text: str) -> None:
