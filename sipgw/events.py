@@ -10,6 +10,7 @@ from sipgw.locating import Question
 
 SendKey = str | tuple[str, ...]  # names the transaction that a Send belongs to: a client's branch, a server's key
 OURS: Final = "too much "  # how the reason of a failed send starts when a bound of our own was reached
+AGED: Final = "with an older connection, "  # how it starts where that broke, which says nothing against the server
 SLOW: Final = "slow to connect"  # the reason of a send that has given way, which says nothing against the server
 UNTRUSTED: Final = "certificate not trusted"  # how that of a failed send starts when TLS verification refused the peer
 

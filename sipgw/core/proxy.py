@@ -27,7 +27,7 @@ from sipgw.core.response_context import ResponseContext
 from sipgw.core.route import Route, Target
 from sipgw.core.routing import Router
 from sipgw.core.validation import DEFAULT_BREADTH, Refused, breadth_left, check_loop, check_proxy_require, hops_left
-from sipgw.events import OURS, SLOW, Flow, Hop, Listener, Log, Redial
+from sipgw.events import AGED, OURS, SLOW, Flow, Hop, Listener, Log, Redial
 from sipgw.locating import Destination
 from sipgw.message.build import response_to
 from sipgw.message.errors import MalformedMessage
@@ -397,7 +397,7 @@ class Proxy:
             self._remember_datagram_only(hop, now)
             return
         serves = branch.target.pool or branch.target.member_of
-        if serves is not None and isinstance(hop, Hop) and not reason.startswith(OURS):
+        if serves is not None and isinstance(hop, Hop) and not reason.startswith((OURS, AGED)):
             self.health.failed(hop, reason, now, certain=reason != "timeout", by=branch.told_by)
         if reason == "timeout" and branch.sent and isinstance(hop, Hop) and hop.reliable:
             self.layer.out.append(Redial(hop, branch.sent))  # the connection may be dead rather than the server

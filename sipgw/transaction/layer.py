@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 from typing import Final, Protocol
 
-from sipgw.events import Flow, Hop, Output, Send
+from sipgw.events import AGED, Flow, Hop, Output, Send
 from sipgw.message.build import response_to
 from sipgw.message.message import Request, Response
 from sipgw.message.values import MAGIC_COOKIE, Via, line_method
@@ -23,6 +23,7 @@ _CANCELLABLE: Final = [
     *("REFER", "BYE", "UPDATE", "PRACK", "PUBLISH", "SERVICE", "BENOTIFY"),
 ]
 PAGE: Final = 512  # bytes of randomness that are turned into digits at once
+REPEATABLE: Final = ("INVITE", "OPTIONS")  # over another connection, though the first may have delivered them
 UNANSWERED: Final = (CALLING, TRYING, PROCEEDING)
 
 
@@ -50,8 +51,8 @@ class TransactionLayer:
     message before it is encoded, to sign it where its receiver wants that; `hears` is asked about every message
     received, and what it turns down is as if it had never come. `responses` counts those that were sent, by status.
     `branch_prefix` starts the branches of requests; `elsewhere` is offered responses that no transaction is for.
-    `newest` is the id of the connection that was opened last. With `redials` a request that was lost with a connection
-    older than itself is sent once more, over a new one.
+    `newest` is the id of the connection that was opened last. With `redials` an INVITE or OPTIONS that was lost with a
+    connection older than itself is sent once more, over a new one.
     """
 
     def __init__(
@@ -279,16 +280,18 @@ class TransactionLayer:
 
     def hop_lost(self, hop: Hop, cid: int, reason: str, now: float) -> None:
         """The connection to a hop went away. One that was there before a request may have been forgotten by the other
-        side long ago, which that learns with the request: this says nothing of a new one. The request is the same, by
-        its branch, so whoever has taken it already knows it again (§17.2.3)."""
+        side long ago, which that learns with the request: this says nothing of a new one. Whoever has taken an INVITE
+        already knows it again by its branch (§17.2.3), whatever it has answered. Where the transport is reliable others are
+        forgotten with their answer (§17.2.2 Timer J), so of these only what does no harm twice is sent."""
         waiting = self._by_peer.get(hop, {})
         for transaction, newest in list(waiting.items()):
-            if self.redials and cid <= newest and transaction.state in (CALLING, TRYING):
+            aged = self.redials and cid <= newest and transaction.state in (CALLING, TRYING)
+            if aged and transaction.method in REPEATABLE:
                 waiting[transaction] = 0  # once
                 self.counters["redialled"] += 1
                 transaction.send_anew()
             else:
-                transaction.transport_failed(reason, now)
+                transaction.transport_failed(AGED + reason if aged else reason, now)
 
     def superseded(self, hop: Hop, flow: Flow) -> None:
         """What is sent to a hop goes over another connection from now on. What waits for answers over the one that it

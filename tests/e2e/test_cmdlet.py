@@ -143,4 +143,4 @@ async def test_a_running_gateway_is_asked_through_its_api(tmp_path: Path) -> Non
         assert status == 1 and "is declared in the configuration file; remove it there" in text
         (gateway.config.parent / "tokens").write_text("another-token-of-somebody")
         status, text = await ran("cmdlet", "Get-CsPersistentChatEndpoint", "--config", gateway.config)
-        assert status == 1 and "the token stands in the gateway's admin.token_file" in text
+        assert status == 1 and "sipgw.toml: admin.token_file: the gateway at " in text

@@ -57,8 +57,9 @@ class StackNode:
         self._set_alarm()
 
     def _other(self, output: Output) -> None:
-        """Nothing but log lines is expected."""
-        assert type(output).__name__ == "Log", output
+        """Nothing but log lines is expected, and that a connection is thought dead, which the links here tell by
+        themselves."""
+        assert type(output).__name__ in ("Log", "Redial"), output
 
     def _send(self, send: Send) -> None:
         to = send.to
