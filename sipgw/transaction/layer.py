@@ -281,8 +281,8 @@ class TransactionLayer:
     def hop_lost(self, hop: Hop, cid: int, reason: str, now: float) -> None:
         """The connection to a hop went away. One that was there before a request may have been forgotten by the other
         side long ago, which that learns with the request: this says nothing of a new one. Whoever has taken an INVITE
-        already knows it again by its branch (§17.2.3), whatever it has answered. Where the transport is reliable others are
-        forgotten with their answer (§17.2.2 Timer J), so of these only what does no harm twice is sent."""
+        already knows it again by its branch (§17.2.3), whatever it has answered. Where the transport is reliable others
+        are forgotten with their answer (§17.2.2 Timer J), so of these only what does no harm twice is sent."""
         waiting = self._by_peer.get(hop, {})
         for transaction, newest in list(waiting.items()):
             aged = self.redials and cid <= newest and transaction.state in (CALLING, TRYING)
